@@ -1,0 +1,31 @@
+"""agentprogress as its documentation shows it: one job that logs, mounted as it is."""
+
+import asyncio
+
+from agentprogress import SessionRegistry
+from agentprogress.asgi import ProgressApp
+from agentprogress.session import Session
+
+from ..control import controlled
+from ..payload import EVENTS, FLOW_EVENTS, line
+
+lines = [line(number) for number in range(EVENTS)]
+registry = SessionRegistry()
+started = asyncio.Event()
+
+
+async def produce(session: Session) -> None:
+    """The job: logs every line, and lets its subscribers catch up now and then."""
+    await started.wait()
+    for number, text in enumerate(lines, 1):
+        session.log(text)
+        if number % FLOW_EVENTS == 0:
+            await session.flush()
+
+
+def opened() -> str:
+    """Starts the session, and says where it is."""
+    return f"/sessions/{registry.start(produce, title='burst').id}"
+
+
+app = controlled(ProgressApp(registry), go=started.set, opened=opened)

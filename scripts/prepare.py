@@ -1,0 +1,168 @@
+"""Makes the virtual environment a target needs; a second run changes nothing.
+
+    python3 scripts/prepare.py demo|test|check|bench [--venv DIR]
+
+Standard library only. What was installed is remembered in a stamp inside the environment: a digest
+of the interpreter, the place, pyproject.toml and every pin; a change of any of them installs again.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PINS = ROOT / "requirements"
+GROUPS = sorted(path.stem for path in PINS.glob("*.in"))
+
+NO_VENV = """\
+{python} cannot make a virtual environment. On Debian: apt-get install python3-venv
+"""
+UNFIT_PINS = """\
+If it names a missing requirement, requirements/ no longer fits pyproject.toml: run `make pins`.
+"""
+NO_BROWSER = """\
+The browser tests need Chromium. Missing here: {packages}
+On Debian, as root: apt-get install {packages}
+Elsewhere: install Chromium or Chrome and name its program: make test CHROMIUM=/path/to/chrome
+"""
+
+
+class SetupFailed(Exception):
+    """Carries the sentence that tells what to do."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the virtual environment a target needs.")
+    parser.add_argument("group", choices=GROUPS)
+    parser.add_argument("--venv", default=".venv", help="where it is, seen from the project")
+    arguments = parser.parse_args()
+    try:
+        with one_at_a_time():
+            venv = ROOT / arguments.venv
+            prepare(arguments.group, venv)
+            if arguments.group == "test":
+                ensure_browser(venv)
+    except SetupFailed as failure:
+        sys.exit(str(failure).rstrip())
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keeps two targets that were started together from installing into one environment."""
+    with Path(__file__).open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(group: str, venv: Path) -> None:
+    python = venv / "bin" / "python"
+    stamp = venv / f".prepared-{group}"
+    made = venv / ".made"
+    place = f"{venv} {sys.version}"
+    if not python.exists() or not holds(made, place):
+        make_venv(venv)
+        made.write_text(place)
+    wanted = digest(place)
+    if holds(stamp, wanted):
+        return
+    say(f"installing what `{group}` needs into {venv.name}")
+    install(python, group)
+    stamp.write_text(wanted)
+
+
+def holds(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text() == text
+
+
+def digest(place: str) -> str:
+    """A moved checkout is a change too: an environment's scripts name their interpreter in full."""
+    content = hashlib.sha256(place.encode())
+    for file in [ROOT / "pyproject.toml", Path(__file__), *sorted(PINS.glob("*.txt"))]:
+        content.update(file.read_bytes())
+    return content.hexdigest()
+
+
+def make_venv(venv: Path) -> None:
+    version = ".".join(str(number) for number in sys.version_info[:3])
+    say(f"making {venv.name} with Python {version}")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=False)
+    if made.returncode != 0:
+        shutil.rmtree(venv, ignore_errors=True)
+        raise SetupFailed(NO_VENV.format(python=sys.executable))
+
+
+def install(python: Path, group: str) -> None:
+    """Installs exactly the pins, then the package, which must find all it asks for among them."""
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "install", "--quiet", "--no-deps", "--requirement", str(PINS / f"{group}.txt")])
+    package = [*pip, "install", "--quiet", "--no-index", "--no-build-isolation"]
+    try:
+        run([*package, "--editable", f"{ROOT}[cli]"])
+        run([*pip, "check"])
+    except SetupFailed as failure:
+        raise SetupFailed(f"{failure}\n{UNFIT_PINS}") from None
+
+
+def ensure_browser(venv: Path) -> None:
+    packages = missing_packages(venv)
+    if not packages:
+        return
+    advice = NO_BROWSER.format(packages=" ".join(packages))
+    apt = as_root("apt-get")
+    if apt is None or os.environ.get("CHROMIUM"):
+        raise SetupFailed(advice)
+    say(f"installing Debian's {' and '.join(packages)} for the browser tests")
+    try:
+        run([*apt, "update", "--quiet"])
+        run([*apt, "install", "--quiet", "--yes", "--no-install-recommends", *packages])
+    except SetupFailed as failure:
+        raise SetupFailed(f"{failure}\n{advice}") from None
+    if missing_packages(venv):
+        raise SetupFailed(advice)
+
+
+def missing_packages(venv: Path) -> list[str]:
+    packages = []
+    if not shutil.which(os.environ.get("CHROMIUM") or "chromium"):
+        packages.append("chromium")
+    # playwright ships a node that links to this library, and a small Debian has none.
+    drivers = venv.glob("lib/python*/site-packages/playwright/driver/node")
+    if not all(starts([str(driver), "--version"]) for driver in drivers):
+        packages.append("libatomic1")
+    return packages
+
+
+def as_root(program: str) -> list[str] | None:
+    """The command that runs `program` as root without asking anything, or None."""
+    if not shutil.which(program):
+        return None
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", program]
+    if os.geteuid() == 0:
+        return command
+    sudo = ["sudo", "--non-interactive"]
+    return [*sudo, *command] if shutil.which("sudo") and starts([*sudo, "true"]) else None
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        raise SetupFailed(f"`{' '.join(command)}` failed; what it said is above.")
+
+
+def starts(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def say(sentence: str) -> None:
+    print(f"[set-up] {sentence}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

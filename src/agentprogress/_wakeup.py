@@ -1,0 +1,101 @@
+"""The one seam between threads and an event loop: wake a task from anywhere, never raising."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio.lowlevel import current_token
+
+__all__ = ["LoopRef", "Wakeup"]
+
+
+class LoopRef:
+    """The running event loop, as other threads may know it."""
+
+    __slots__ = ("_native", "_thread_id")
+
+    def __init__(self) -> None:
+        """Refers to the loop that runs in the calling thread.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        self._thread_id = threading.get_ident()
+        self._native: Any = current_token().native_token
+
+    @classmethod
+    def current(cls) -> LoopRef | None:
+        """Returns the running loop of this thread, or None in code without one."""
+        try:
+            return cls()
+        except RuntimeError:
+            return None
+
+    def same(self, other: LoopRef | None) -> bool:
+        """True when both refer to one loop."""
+        return other is not None and self._native is other._native
+
+    def is_running(self) -> bool:
+        """False once the loop has stopped, for now or for good."""
+        if isinstance(self._native, asyncio.AbstractEventLoop):
+            return self._native.is_running()
+        # Trio has no such question, but the token of a finished run refuses callbacks.
+        return self.call_soon(_nothing)
+
+    def on_its_thread(self) -> bool:
+        """True in the thread that the loop runs in."""
+        return threading.get_ident() == self._thread_id
+
+    def call_soon(self, callback: Callable[[], object]) -> bool:
+        """Calls back in the loop's thread, soon; returns False when the loop is over."""
+        try:
+            if isinstance(self._native, asyncio.AbstractEventLoop):
+                self._native.call_soon_threadsafe(callback)
+            else:
+                self._native.run_sync_soon(callback)
+        except RuntimeError:  # asyncio's closed loop, and trio's RunFinishedError
+            return False
+        return True
+
+
+def _nothing() -> None: ...
+
+
+class Wakeup:
+    """An event that a task waits for and any thread may set.
+
+    At most one callback is under way to the loop, however often it is set.
+    """
+
+    __slots__ = ("_event", "_loop", "_under_way")
+
+    def __init__(self, loop: LoopRef) -> None:
+        self._loop = loop
+        self._event = anyio.Event()
+        self._under_way = False
+
+    @property
+    def event(self) -> anyio.Event:
+        """What the task waits for; replaced by `clear`."""
+        return self._event
+
+    def set(self) -> None:
+        """Wakes the task; callable from any thread and from signal handlers."""
+        if self._loop.on_its_thread():
+            self._event.set()
+        elif not self._under_way:
+            self._under_way = True
+            self._loop.call_soon(self._arrive)
+
+    def clear(self) -> None:
+        """Forgets earlier calls of `set`; call it before looking for work, not after."""
+        if self._event.is_set():
+            self._event = anyio.Event()
+
+    def _arrive(self) -> None:
+        self._under_way = False
+        self._event.set()

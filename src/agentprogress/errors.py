@@ -1,0 +1,313 @@
+"""Every error of the library, and the one table that maps codes to HTTP, WebSocket and a sentence.
+
+The tree::
+
+    ProgressError
+    ├── InvalidSettings (ValueError)      a setting is unknown, out of range or inconsistent
+    ├── InvalidEvent (ValueError)         an event that cannot be emitted as it is
+    │   └── EventTooLarge                 ... because its encoding passes ``max_event_bytes``
+    ├── InvalidSessionId (ValueError)     an id outside the alphabet, or one only the library may choose
+    ├── SessionError                      has ``session_id``
+    │   ├── SessionUnknown                no session of that id was ever here
+    │   ├── SessionGone                   it ended and its record has expired; has ``status``, ``ended_at``
+    │   ├── SessionConflict               the id exists in a state that does not allow what was asked
+    │   ├── SessionEnded                  a strict call after the end
+    │   ├── SessionCancelled              raised out of a block whose session was asked to cancel
+    │   └── WrongProcess                  the id was made by another process of a memory store
+    ├── IllegalTransition                 the state table has no such step
+    ├── TooManySessions                   the process is full, and everything that may be evicted was
+    ├── TooManySubscribers                the session, principal or process has its full number
+    ├── Forbidden                         ``authorize`` (or the default rule) said no
+    ├── Draining                          the registry is shutting down
+    ├── WrongLoop                         used from a second running event loop
+    └── PublicError                       an application's own error, shown to viewers as written
+
+Errors that can reach a client carry ``code``, a key of :data:`CODES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+__all__ = [
+    "CODES",
+    "Code",
+    "Draining",
+    "EventTooLarge",
+    "Forbidden",
+    "IllegalTransition",
+    "InvalidEvent",
+    "InvalidSessionId",
+    "InvalidSettings",
+    "ProgressError",
+    "PublicError",
+    "SessionCancelled",
+    "SessionConflict",
+    "SessionEnded",
+    "SessionError",
+    "SessionGone",
+    "SessionUnknown",
+    "TooManySessions",
+    "TooManySubscribers",
+    "WrongLoop",
+    "WrongProcess",
+]
+
+Retry = Literal["no", "yes", "new_token", "retry_after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of the code table.
+
+    Attributes:
+        name: the stable code on the wire.
+        http: the HTTP status, or None where the code never answers a request.
+        websocket: the close code. 41xx: come back. 44xx: do not.
+        retry: whether coming back can help, and what it takes.
+        sentence: what a person is told when the error brings no better words.
+    """
+
+    name: str
+    http: int | None
+    websocket: int
+    retry: Retry
+    sentence: str
+
+    @property
+    def retryable(self) -> bool:
+        """True when the same request can succeed later."""
+        return self.retry != "no"
+
+
+CODES: dict[str, Code] = {
+    code.name: code
+    for code in (
+        Code("bad_request", 400, 4400, "no", "The request cannot be understood."),
+        Code("unauthorized", 401, 4401, "new_token", "Credentials are missing or not valid."),
+        Code("forbidden", 403, 4403, "no", "This session may not be followed with what was sent."),
+        Code("session_unknown", 404, 4404, "no", "There is no such session."),
+        Code("conflict", 409, 4409, "no", "The session's state does not allow this."),
+        Code("session_gone", 410, 4410, "no", "The session ended and its record has expired."),
+        Code("too_large", 413, 4413, "no", "The message is too large."),
+        Code("wrong_process", 421, 4421, "no", "Another process owns this session."),
+        Code("rate_limited", 429, 4105, "retry_after", "Too many subscribers; come back later."),
+        Code("draining", 503, 4100, "yes", "The server is shutting down; come back."),
+        Code("slow_subscriber", None, 4101, "yes", "A write was blocked for too long."),
+        Code("no_pong", None, 4102, "yes", "A heartbeat was not answered."),
+        Code("token_expired", 401, 4104, "new_token", "The token has expired."),
+        Code("store_unavailable", 503, 4106, "yes", "The store does not answer."),
+        Code("internal", 500, 4107, "yes", "The server failed; its log has the details."),
+        Code("going_away", 503, 1012, "yes", "The server is restarting; come back."),
+    )
+}
+
+
+class ProgressError(Exception):
+    """Base of everything this library raises on purpose.
+
+    Attributes:
+        code: the row of :data:`CODES` that tells a client of it.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or CODES[self.code].sentence)
+
+
+class InvalidSettings(ProgressError, ValueError):
+    """A setting is unknown, out of range, or does not fit another one."""
+
+
+class InvalidEvent(ProgressError, ValueError):
+    """An event that cannot be emitted: not encodable, or not a producer's to emit."""
+
+    code = "bad_request"
+
+
+class EventTooLarge(InvalidEvent):
+    """An event whose encoding passes the limit.
+
+    Attributes:
+        size_bytes: the size of what was emitted.
+        limit_bytes: ``Settings.max_event_bytes``.
+    """
+
+    code = "too_large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"The event is {size_bytes} bytes encoded; the limit is {limit_bytes}.")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class InvalidSessionId(ProgressError, ValueError):
+    """An id outside the alphabet, or with the prefix that is the library's own."""
+
+    code = "bad_request"
+
+
+class SessionError(ProgressError):
+    """Base of errors about one session.
+
+    Attributes:
+        session_id: the session in question.
+    """
+
+    def __init__(self, session_id: str, message: str = "") -> None:
+        super().__init__(message)
+        self.session_id = session_id
+
+
+class SessionUnknown(SessionError):
+    """No session of this id was ever here, or its tombstone is gone as well."""
+
+    code = "session_unknown"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(session_id, f"There is no session {session_id!r}.")
+
+
+class SessionGone(SessionError):
+    """The session ended (or was deleted) and its record has expired.
+
+    Attributes:
+        status: how it ended.
+        ended_at: when, as an RFC 3339 string.
+    """
+
+    code = "session_gone"
+
+    def __init__(self, session_id: str, status: str, ended_at: str) -> None:
+        super().__init__(
+            session_id, f"Session {session_id!r} ended ({status}) at {ended_at}; its record is gone."
+        )
+        self.status = status
+        self.ended_at = ended_at
+
+
+class SessionConflict(SessionError):
+    """The id exists in a state that does not allow what was asked.
+
+    Attributes:
+        status: the state it is in.
+    """
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, status: str, advice: str = "") -> None:
+        super().__init__(session_id, f"Session {session_id!r} is {status}. {advice}".rstrip())
+        self.status = status
+
+
+class SessionEnded(SessionError):
+    """A strict call on a session that has ended (or belongs to another owner by now)."""
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, status: str) -> None:
+        super().__init__(session_id, f"Session {session_id!r} has ended ({status}).")
+        self.status = status
+
+
+class SessionCancelled(SessionError):
+    """Somebody asked the session to cancel, and its block obeyed.
+
+    Attributes:
+        reason: what the request said, if anything.
+    """
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, reason: str | None = None) -> None:
+        super().__init__(session_id, f"Session {session_id!r} was cancelled. {reason or ''}".rstrip())
+        self.reason = reason
+
+
+class WrongProcess(SessionError):
+    """The id carries the tag of another process of a memory store."""
+
+    code = "wrong_process"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            session_id,
+            f"Session {session_id!r} lives in another process. A memory store is seen by one "
+            "process only: run one worker, or pass a durable store.",
+        )
+
+
+class IllegalTransition(ProgressError):
+    """The state table has no such step; nothing was changed.
+
+    Attributes:
+        status: the state the session is in.
+        event_type: the event that does not apply to it.
+    """
+
+    code = "conflict"
+
+    def __init__(self, status: str, event_type: str) -> None:
+        super().__init__(f"{event_type} does not apply to a session that is {status}.")
+        self.status = status
+        self.event_type = event_type
+
+
+class TooManySessions(ProgressError):
+    """The process is full and nothing more may be evicted.
+
+    Attributes:
+        limit: what was reached, in words.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"No room for another session: {limit}.")
+        self.limit = limit
+
+
+class TooManySubscribers(ProgressError):
+    """A session, a principal or the process already has its full number of subscribers."""
+
+    code = "rate_limited"
+
+
+class Forbidden(ProgressError):
+    """Access was refused before anything about the session was looked up."""
+
+    code = "forbidden"
+
+
+class Draining(ProgressError):
+    """The registry is shutting down and takes nothing new."""
+
+    code = "draining"
+
+
+class WrongLoop(ProgressError):
+    """The registry serves one running event loop at a time, and this is a second one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This registry already serves subscribers on another running event loop. Use one "
+            "registry per loop; producers may emit from any thread."
+        )
+
+
+class PublicError(ProgressError):
+    """An application's error whose words may be shown to every viewer.
+
+    Args:
+        message: shown as written.
+        code: stable and machine-readable, of the application's own choosing.
+        retryable: whether running the job again can help.
+    """
+
+    def __init__(self, message: str, code: str = "error", *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.public_code = code
+        self.retryable = retryable

@@ -1,0 +1,147 @@
+"""Following a session in the same process: a position on its log, read as typed items."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+from pydantic_core import from_json
+
+from ._core.batch import Batch
+from ._core.cursor import Cursor
+from ._core.history import Join, Resume
+from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase, Tombstone
+from .events import Event
+from .snapshot import Gap, SessionSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from .registry import SessionRegistry
+
+__all__ = ["Subscription"]
+
+
+# A cursor that no epoch has, for a session that started over: it is answered with a reset.
+_OTHER_EPOCH = ""
+
+
+class _Reader(SubscriberBase):
+    """The subscriber behind a subscription; replaced when the session starts over."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, record: SessionRecord) -> None:
+        super().__init__(record, None)
+        self.event = anyio.Event()
+
+    def wake(self) -> None:
+        self.event.set()
+
+
+class Subscription:
+    """Iterates over a session's `Event`, `Snapshot` and `Gap` items, and ends after the terminal event.
+
+    Strictly increasing seqs; every hole is announced by a `Gap` or a `Snapshot`. A reader that falls
+    off the history gets ``Gap(reason="slow")`` and a `Snapshot`, and goes on. When the session is
+    restarted under it, ``Snapshot(reset=True)`` comes first.
+
+    Raises (from iteration):
+        SessionGone: the session was deleted, or expired, before everything had been read.
+    """
+
+    def __init__(self, registry: SessionRegistry, session_id: str, after: str | None) -> None:
+        self._registry = registry
+        self._session_id = session_id
+        self._after = after
+        self._reader: _Reader | None = None
+        self._items: deque[Event | Snapshot | Gap] = deque()
+        self._position = 0
+        self._resume = Resume.FRESH
+
+    @property
+    def resume(self) -> str:
+        """How the cursor was answered: ``fresh``, ``exact``, ``gap``, ``snapshot`` or ``reset``."""
+        return self._resume.value
+
+    @property
+    def cursor(self) -> str:
+        """The position after the last item that was handed out; pass it as ``after`` to go on."""
+        return str(Cursor(self._open_reader.record.epoch, self._position))
+
+    @property
+    def _open_reader(self) -> _Reader:
+        if self._reader is None:
+            raise RuntimeError("A subscription is used as `async with registry.subscribe(…) as …`.")
+        return self._reader
+
+    async def __aenter__(self) -> Self:
+        answer = self._join(self._registry.record(self._session_id), self._after)
+        self._resume = answer.resume
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._registry.dismiss(self._open_reader)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | Snapshot | Gap:
+        reader = self._open_reader
+        while not self._items:
+            # A new event before looking: a wake-up after the look is then never lost.
+            if reader.event.is_set():
+                reader.event = anyio.Event()
+            if not self._take(reader):
+                await reader.event.wait()
+            reader = self._open_reader
+        item = self._items.popleft()
+        if not isinstance(item, Gap):
+            self._position = item.seq or self._position
+        return item
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Iterates over the events only."""
+        async for item in self:
+            if not isinstance(item, Snapshot | Gap):
+                yield item
+
+    def _take(self, reader: _Reader) -> bool:
+        """Takes what comes next; False when it has to be waited for."""
+        taken = reader.record.take(reader)
+        if taken is None:
+            return False
+        if isinstance(taken, Batch):
+            self._items.extend(taken.events)
+        elif isinstance(taken, Resync):
+            self._items.append(Gap(taken.missed.first, taken.missed.last, taken.missed.reason))
+            self._add_snapshot(taken.state)
+        elif isinstance(taken, Moved):
+            self._registry.dismiss(reader)
+            self._join(taken.record, _OTHER_EPOCH)
+        elif isinstance(taken, Ended):
+            raise StopAsyncIteration
+        else:
+            raise taken.error()
+        return True
+
+    def _join(self, record: SessionRecord, cursor: str | None) -> Join:
+        reader = _Reader(record)
+        joined = self._registry.admit(reader, cursor)
+        answer = joined.answer
+        self._reader = reader
+        self._position = answer.position
+        if answer.missed is not None:
+            self._items.append(Gap(answer.missed.first, answer.missed.last, answer.missed.reason))
+        if joined.state is not None:
+            self._add_snapshot(joined.state, reset=answer.resume is Resume.RESET)
+        return answer
+
+    def _add_snapshot(self, state: bytes, *, reset: bool = False) -> None:
+        self._items.append(Snapshot(SessionSnapshot.model_validate(from_json(state)), reset))

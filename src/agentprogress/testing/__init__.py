@@ -1,0 +1,8 @@
+"""For the tests of people who use the library: record what instrumented code emits, move time by hand."""
+
+from __future__ import annotations
+
+from ._capture import Recording, capture
+from ._clock import ManualClock
+
+__all__ = ["ManualClock", "Recording", "capture"]
