@@ -2,9 +2,8 @@
 
 import asyncio
 
-from agentprogress import SessionRegistry
+from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.asgi import ProgressApp
-from agentprogress.session import Session
 
 from ..control import controlled
 from ..payload import EVENTS, FLOW_EVENTS, line
@@ -14,7 +13,7 @@ registry = SessionRegistry()
 started = asyncio.Event()
 
 
-async def produce(session: Session) -> None:
+async def produce(session: ProgressSession) -> None:
     """The job: logs every line, and lets its subscribers catch up now and then."""
     await started.wait()
     for number, text in enumerate(lines, 1):

@@ -58,8 +58,12 @@ class HeartbeatScheduler:
 
     def woke(self, planned: float | None) -> None:
         """Takes note of how late the loop came back from a wait that was planned to end by then."""
-        if planned is not None and self._clock.monotonic() - planned > self._threshold:
-            self.stalled += self._clock.monotonic() - planned
+        if planned is None:
+            return
+        lag = self._clock.monotonic() - planned
+        if lag > self._threshold:
+            # The threshold on top, so that what arrived meanwhile is read before anything is due.
+            self.stalled += lag + self._threshold
 
     def fire(self) -> bool:
         """Calls what is due, at most ``max_sweep`` things; True when more is."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from ..errors import CODES
 from .history import Join, Missed
 from .jsonable import encode_json
 from .states import SessionStatus
 
-__all__ = ["PROTOCOL", "end", "error", "gap", "heartbeat", "reconnect", "retry_window", "snapshot", "welcome"]
+__all__ = ["PROTOCOL", "end", "error", "gap", "heartbeat", "is_pong", "reconnect", "retry_window", "snapshot", "welcome"]
 
 PROTOCOL: Final = 1
 
@@ -88,6 +90,15 @@ def error(code: str, message: str, retry_after: float | None = None) -> bytes:
     if retry_after is not None:
         frame["retry_after"] = retry_after
     return encode_json(frame)
+
+
+def is_pong(text: str) -> bool:
+    """True for the one frame that a client may send; unknown fields are ignored."""
+    try:
+        frame = from_json(text)
+    except ValueError:
+        return False
+    return isinstance(frame, dict) and frame.get("type") == "pong"
 
 
 def end(status: str, head: int) -> bytes:

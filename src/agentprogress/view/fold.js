@@ -1,15 +1,16 @@
-// The fold: events and snapshots in, one state out. No DOM, no clock, no network, and nothing here throws for odd data.
-// Records (a step, a text, …) are replaced, never changed in place, so that a renderer sees a change by identity.
+// The fold: events and snapshots in, one state out, by the server's own rules. No DOM, no clock, no network, and nothing
+// here throws for odd data. Records (a step, a text, …) are replaced, never changed in place, so that a renderer sees a
+// change by identity. Bounds are wider than the server's: a page that saw the detail need not forget it.
 
 const KEEP = { steps: 1000, texts: 12, textChars: 32768, logs: 1000, artifacts: 200, requests: 50, custom: 50 };
 const ENDED = new Set(["completed", "failed", "cancelled", "lost"]);
-const OPEN = new Set(["pending", "running"]);
+const OPEN = new Set(["planned", "running"]);
 
 function emptyState() {
   return {
     status: null, attempt: 1, title: null, metadata: {}, started_at: null, ended_at: null, progress: null,
-    result: null, result_bytes: null, error: null, reason: null, retry: null, cancel_requested: false,
-    steps: new Map(), texts: new Map(), artifacts: new Map(), requests: new Map(), custom: new Map(), usage: {},
+    result: null, result_bytes: null, error: null, reason: null, retry_at: null, cancel_requested: false,
+    steps: new Map(), texts: new Map(), artifacts: new Map(), requests: new Map(), custom: new Map(), usage: { costs: {} },
     log: { rows: [], count: 0, notes: 0 }, omitted: {},
   };
 }
@@ -25,7 +26,7 @@ function stateFromSnapshot(snapshot, previous) {
   state.artifacts = keyed(snapshot.artifacts, "artifact_id");
   state.requests = keyed(snapshot.requests, "request_id");
   state.custom = new Map(Object.entries(snapshot.custom ?? {}));
-  state.usage = snapshot.usage ?? {};
+  state.usage = snapshot.usage ?? { costs: {} };
   state.omitted = snapshot.omitted ?? {};
   if (previous) state.log = previous.log;
   const newest = state.log.rows.reduce((seq, row) => Math.max(seq, row.seq ?? 0), 0);
@@ -53,18 +54,24 @@ function started(state, event) {
   state.status = "running";
   state.title = event.title ?? state.title;
   state.metadata = event.metadata ?? state.metadata;
-  state.attempt = event.attempt ?? state.attempt;
+  state.attempt = event.attempt ?? 1;
   state.started_at ??= event.time;
-  state.retry = null;
   list(event.plan).forEach((step, index) => {
-    const step_id = step.step_id ?? `plan-${index}`;
-    if (!state.steps.has(step_id)) state.steps.set(step_id, { ...step, step_id, status: "pending" });
+    const step_id = step.step_id ?? `plan.${index}`;
+    if (!state.steps.has(step_id)) addStep(state, { ...step, step_id, status: "planned" });
   });
+}
+
+function retrying(state, event) {
+  state.status = "pending";
+  state.attempt = event.attempt ?? state.attempt;
+  state.error = event.error ?? null;
+  state.retry_at = event.retry_at ?? null;
+  closeOpen(state, "interrupted", event.time, true);
 }
 
 function ended(status) {
   return (state, event) => {
-    state.progress = status === "completed" ? 1 : overallProgress(state); // as far as it came
     state.status = status;
     state.ended_at = event.time;
     state.result = event.result ?? null;
@@ -72,69 +79,69 @@ function ended(status) {
     state.error = event.error ?? null;
     state.reason = event.reason ?? null;
     state.last_seen = event.last_seen ?? null;
-    closeAll(state, status, event.time);
+    closeOpen(state, status, event.time, false);
   };
 }
 
-/** Nothing stays open after the end: a step that ran takes the verdict, one that was only planned was skipped. */
-function closeAll(state, status, time) {
+/** What is still open takes the session's own verdict, so that nothing spins for ever. */
+function closeOpen(state, status, time, keepPlanned) {
   for (const [id, step] of state.steps) {
-    if (step.status === "running") state.steps.set(id, { ...step, status, ended_at: time });
-    else if (OPEN.has(step.status)) state.steps.set(id, { ...step, status: "skipped" });
+    if (!OPEN.has(step.status) || (keepPlanned && step.status === "planned")) continue;
+    state.steps.set(id, { ...step, status, ended_at: time });
   }
   for (const [id, text] of state.texts) if (!text.done) state.texts.set(id, { ...text, done: true });
   state.requests.clear();
 }
 
-function stepStarted(state, event) {
-  const known = state.steps.get(event.step_id);
-  if (known && known.status !== "pending") return;
-  const planned = known ?? plannedAs(state, event);
-  const { type, seq, time, input, ...fields } = event;
-  const step = { ...planned, ...fields, status: "running", started_at: time };
-  if (planned && !known) {
-    // Rebuilt, because the step takes the planned one's place in the order, and its row on the page.
-    step.row_key = planned.row_key ?? planned.step_id;
-    state.steps = new Map([...state.steps].map(([id, other]) => (other === planned ? [event.step_id, step] : [id, other])));
-  } else {
-    state.steps.set(event.step_id, step);
-  }
+function stepStarted(state, { step_id, parent_id, kind, name, total, unit, weight, time }) {
+  const known = state.steps.get(step_id);
+  if (known?.status === "running") return;
+  // One that was planned, or belongs to an interrupted attempt, is begun at its place and keeps its planned weight.
+  weight ??= known?.weight;
+  addStep(state, { step_id, parent_id, kind, name, total, unit, weight, status: "running", started_at: time });
+}
+
+function addStep(state, step) {
+  state.steps.set(step.step_id, step);
   if (state.steps.size > KEEP.steps) dropStep(state);
 }
 
-function plannedAs(state, event) {
-  if (event.parent_id != null) return undefined;
-  for (const step of state.steps.values()) if (step.status === "pending" && step.name === event.name) return step;
-  return undefined;
-}
-
+/** The oldest ended step, else the oldest, is forgotten; a top-level one leaves its share of progress. */
 function dropStep(state) {
-  let victim = state.steps.keys().next().value;
-  for (const [id, step] of state.steps) {
-    if (OPEN.has(step.status)) continue;
-    victim = id;
-    break;
+  const steps = [...state.steps.values()];
+  const victim = steps.find((step) => !OPEN.has(step.status)) ?? steps[0];
+  state.steps.delete(victim.step_id);
+  const omitted = { ...state.omitted };
+  const count = (name, by) => { omitted[name] = (omitted[name] ?? 0) + by; };
+  count("steps", 1);
+  if (victim.parent_id == null) {
+    count("steps_weight", weightOf(victim));
+    count("steps_done", weightOf(victim) * shareDone(victim, false));
   }
-  state.steps.delete(victim);
-  state.omitted = { ...state.omitted, steps: (state.omitted.steps ?? 0) + 1 };
+  state.omitted = omitted;
 }
 
 function stepProgress(state, event) {
   const step = state.steps.get(event.step_id);
-  if (step?.status !== "running") return;
-  const { current, total, message } = event;
+  if (!OPEN.has(step?.status)) return;
+  const current = event.current ?? step.current;
+  const total = event.total ?? step.total;
   state.steps.set(event.step_id, {
-    ...step, current: current ?? step.current, total: total ?? step.total, message: message ?? step.message, progress: null,
+    ...step, current, total, message: event.message ?? step.message, progress: ratio(current, total),
   });
 }
 
 function stepEnded(status) {
   return (state, event) => {
     const step = state.steps.get(event.step_id);
-    if (!step || !OPEN.has(step.status)) return;
-    const message = event.reason ?? step.message;
-    state.steps.set(event.step_id, { ...step, status, message, ended_at: event.time, error: event.error ?? null });
+    if (!OPEN.has(step?.status)) return;
+    const { time, error = null, reason = step.message } = event;
+    state.steps.set(event.step_id, { ...step, status, error, message: reason, ended_at: time });
   };
+}
+
+function ratio(current, total) {
+  return total > 0 && Number.isFinite(current) ? Math.min(1, Math.max(0, current / total)) : null;
 }
 
 function textDelta(state, event) {
@@ -157,15 +164,15 @@ function textCompleted(state, event) {
   if (text) state.texts.set(event.message_id, { ...text, done: true });
 }
 
-function usageReported(state, event) {
-  const usage = { ...state.usage };
-  const add = (key) => { if (Number.isFinite(event[key])) usage[key] = (usage[key] ?? 0) + event[key]; };
-  add("input_tokens");
-  add("output_tokens");
-  usage.currency ??= event.currency;
-  // A sum over two currencies would be a wrong number, so only the first one is added up.
-  if ((event.currency ?? usage.currency) === usage.currency) add("cost");
-  state.usage = usage;
+function usageReported(state, { input_tokens, output_tokens, cost, currency = "" }) {
+  const { costs = {}, ...tokens } = state.usage;
+  const sum = (value, more) => (value ?? 0) + (Number.isFinite(more) ? more : 0);
+  const isCost = Number.isFinite(cost);
+  state.usage = {
+    input_tokens: sum(tokens.input_tokens, input_tokens),
+    output_tokens: sum(tokens.output_tokens, output_tokens),
+    costs: isCost ? { ...costs, [currency]: sum(costs[currency], cost) } : costs,
+  };
 }
 
 function remember(part, key, keep) {
@@ -193,7 +200,7 @@ const RULES = new Map(Object.entries({
   "session.started": started,
   "session.waiting": (state) => { state.status = "waiting"; },
   "session.resumed": (state) => { state.status = "running"; },
-  "session.retrying": (state, event) => { state.status = "pending"; state.retry = event; },
+  "session.retrying": retrying,
   "session.completed": ended("completed"),
   "session.failed": ended("failed"),
   "session.cancelled": ended("cancelled"),
@@ -215,36 +222,23 @@ const RULES = new Map(Object.entries({
   "custom.emitted": customEmitted,
 }));
 
-/** How far a step is, 0 to 1, or null when nothing says so: its own count, else its children's mean. */
-function shareDone(step, children) {
-  if (!OPEN.has(step.status)) return 1;
-  if (step.total > 0) return Math.min(1, Math.max(0, (step.current ?? 0) / step.total));
-  return step.progress ?? meanDone(children.get(step.step_id) ?? [], children);
+const weightOf = (step) => Math.max(0, step.weight ?? 1);
+
+/** How far a step is, 0 to 1. What has ended is done, unless the session broke: then it is as far as it came. */
+function shareDone(step, isBroken) {
+  if (step.status === "completed") return 1;
+  return OPEN.has(step.status) || isBroken ? step.progress ?? 0 : 1;
 }
 
-function meanDone(steps, children) {
-  let done = 0;
-  let weights = 0;
-  let known = false;
-  for (const step of steps) {
-    const share = shareDone(step, children);
-    const weight = step.weight > 0 ? step.weight : 1;
-    known ||= share !== null || step.status === "pending";
-    done += weight * (share ?? 0);
-    weights += weight;
-  }
-  return known ? done / weights : null;
-}
-
-/** The weighted mean over top-level steps; null when unknown. A snapshot's own figure is a floor: it knew omitted steps. */
+/** The weighted mean over planned and known top-level steps, or null when there are none. */
 function overallProgress(state) {
-  if (ENDED.has(state.status)) return state.progress;
-  const children = new Map();
+  if (state.status === "completed") return 1;
+  let weights = state.omitted.steps_weight ?? 0;
+  let done = state.omitted.steps_done ?? 0;
   for (const step of state.steps.values()) {
-    const parent = state.steps.has(step.parent_id) ? step.parent_id : null;
-    if (children.has(parent)) children.get(parent).push(step);
-    else children.set(parent, [step]);
+    if (step.parent_id != null) continue;
+    weights += weightOf(step);
+    done += weightOf(step) * shareDone(step, ENDED.has(state.status));
   }
-  const mean = meanDone(children.get(null) ?? [], children);
-  return mean === null ? state.progress : Math.max(mean, state.progress ?? 0);
+  return weights > 0 ? done / weights : null;
 }

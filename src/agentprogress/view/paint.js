@@ -27,7 +27,8 @@ function clip(text, limit) {
 
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "");
 const inline = (value) => clip(typeof value === "string" ? value : JSON.stringify(value) ?? "", FIELD_LIMIT);
-const number = (value) => (Number.isFinite(value) ? value.toLocaleString(undefined, { maximumFractionDigits: 4 }) : String(value));
+const numberFormat = new Intl.NumberFormat(undefined, { maximumFractionDigits: 4 });
+const number = (value) => (Number.isFinite(value) ? numberFormat.format(value) : String(value));
 const words = (key) => (key.charAt(0).toUpperCase() + key.slice(1)).replaceAll("_", " ");
 
 function duration(fromText, toMs, isRunning) {

@@ -7,7 +7,7 @@ const TITLES = {
 const OUTCOMES = { failed: "Error", cancelled: "Cancelled", lost: "Lost" };
 const TEXT_LIMIT = 200000; // characters of a result put on the page; more would freeze it
 
-const seen = {}; // what the page shows already, where no row remembers it
+const seen = { result: null }; // what the page shows already, where no row remembers it
 
 // Texts
 
@@ -34,8 +34,9 @@ function updateText(row, text) {
   setText(row.head, label + (text.cut ? " (only the end)" : ""));
   row.body.setAttribute("aria-label", label);
   const known = row.node.data;
-  if (text.text.startsWith(known)) row.node.appendData(text.text.slice(known.length));
-  else row.node.data = text.text;
+  const whole = String(text.text ?? "");
+  if (whole.startsWith(known)) row.node.appendData(whole.slice(known.length));
+  else row.node.data = whole;
   row.tail.settle();
 }
 
@@ -63,7 +64,8 @@ function renderLog(log, omitted) {
   seen.logCount = log.count;
   const total = log.count - log.notes + (omitted.logs ?? 0);
   const shown = log.rows.filter((row) => !row.note).length;
-  setText(byId("log-count"), total > shown ? `last ${number(shown)} of ${number(total)}` : number(total));
+  const count = total > shown ? `last ${number(shown)} of ${number(total)}` : number(total);
+  setText(byId("log-count"), total ? count : "");
   byId("log-latest").hidden = logTail.isFollowing || log.rows.length === 0;
 }
 
@@ -77,7 +79,9 @@ function logRow(record) {
   const body = make("span", "log-body", asText(record.message));
   const step = view.state.steps.get(record.step_id);
   if (step) body.append(" ", make("span", "log-field", `step=${step.name}`));
-  for (const [key, value] of Object.entries(record.fields ?? {})) body.append(" ", make("span", "log-field", `${key}=${inline(value)}`));
+  for (const [key, value] of Object.entries(record.fields ?? {})) {
+    body.append(" ", make("span", "log-field", `${key}=${inline(value)}`));
+  }
   row.append(time, make("span", "log-level", level), body);
   return row;
 }
@@ -131,10 +135,13 @@ function valuePairs(metadata, custom) {
   return [...Object.entries(metadata ?? {}), ...custom].map(([key, value]) => [String(key), inline(value)]);
 }
 
-function usagePairs({ cost, currency, ...counts }) {
-  const pairs = Object.entries(counts).filter(([, value]) => Number.isFinite(value)).map(([key, value]) => [words(key), number(value)]);
-  if (Number.isFinite(cost)) pairs.push(["Cost", `${number(cost)} ${currency ?? ""}`.trim()]);
-  return pairs;
+function usagePairs({ costs, ...counts }) {
+  const used = Object.entries(counts).filter(([, value]) => value > 0);
+  const paid = Object.entries(costs ?? {});
+  return [
+    ...used.map(([key, value]) => [words(key), number(value)]),
+    ...paid.map(([currency, cost]) => ["Cost", `${number(cost)} ${currency}`.trim()]),
+  ];
 }
 
 // Head, outcome, connection
@@ -145,10 +152,10 @@ function renderHead(state, status, nowMs) {
   setText(byId("status"), TITLES[status] ?? status ?? "");
   setAttribute(document.body, "data-status", status);
   setAttribute(byId("status-glyph"), "data-status", status);
-  const share = overallProgress(state);
+  const done = overallProgress(state);
+  const share = done === 0 && status === "running" ? null : done; // nothing counts yet: busy, rather than "0 %"
   const isOver = ENDED.has(status);
-  const isVisible = share !== null || status === "running";
-  byId("progress").hidden = !isVisible || (isOver && share === null);
+  byId("progress").hidden = share === null && status !== "running";
   setMeter(byId("progress"), share);
   const percent = share === null ? "" : `${Math.floor(share * 100)} %`;
   setText(byId("percent"), percent);
@@ -186,7 +193,7 @@ function renderResult(state) {
   byId("result-download").hidden = !hasResult;
   byId("result").hidden = !hasResult;
   if (seen.result !== state.result) {
-    const text = asText(state.result);
+    const text = hasResult ? asText(state.result) : "";
     byId("result").textContent = text.slice(0, TEXT_LIMIT);
     seen.resultNote = text.length > TEXT_LIMIT ? `The first ${number(TEXT_LIMIT)} of ${number(text.length)} characters.` : "";
     seen.result = state.result;
@@ -232,10 +239,10 @@ function notices(state, status, follower, nowMs) {
   if (follower.state === "reconnecting" && follower.epoch === null) found.push(["wait", `${follower.sentence} This page keeps trying.`]);
   if (view.producer === "stalled" && !isOver) found.push(["wait", "The producer has given no sign of life for a while."]);
   if (state.cancel_requested && !isOver) found.push(["wait", "Cancellation was requested; the session is winding up."]);
-  if (state.retry && !isOver) {
-    const waitMs = Date.parse(state.retry.retry_at) - nowMs;
-    const when = waitMs > 0 ? ` The next attempt starts at ${clockTime(state.retry.retry_at)}.` : "";
-    found.push(["wait", `An attempt failed: ${errorLine(state.retry.error ?? {})}${when}`]);
+  if (state.error && status === "pending") {
+    const waitMs = Date.parse(state.retry_at) - nowMs;
+    const when = waitMs > 0 ? ` The next one starts at ${clockTime(state.retry_at)}.` : "";
+    found.push(["wait", `An attempt failed: ${errorLine(state.error)}${when}`]);
   }
   return found;
 }

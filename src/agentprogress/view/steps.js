@@ -5,10 +5,11 @@ const FOLD_FROM = 40; // steps: from here on, completed branches are shown folde
 const ACTIVE_SHOWN = 3;
 
 const kindLabel = (step) => (step.kind && step.kind !== "step" ? String(step.kind) : "");
-const stepKey = (step) => step.row_key ?? step.step_id;
+/** What a step looks like: one that the session's end closed before it began never ran, whatever the verdict. */
+const appearance = (step) => (OPEN.has(step.status) || step.started_at ? step.status : "skipped");
 
 const stepRows = new Rows({
-  keyOf: stepKey, create: createStep, update: updateStep, place: placeStep,
+  keyOf: (step) => step.step_id, create: createStep, update: updateStep, place: placeStep,
   remove: (row) => row.root.replaceWith(...(row.list?.children ?? [])), // a dropped parent's children stay
 });
 
@@ -56,7 +57,7 @@ function setMeter(meter, share) {
 /** Under its parent's row; deeper than the page has room for, beside it. */
 function placeStep(row, step) {
   const parent = view.state.steps.get(step.parent_id);
-  let above = parent && stepRows.rows.get(stepKey(parent));
+  let above = parent && stepRows.rows.get(parent.step_id);
   if (above === row) above = undefined;
   if (above && above.depth >= DEEPEST) above = above.above;
   if (!above) return byId("steps").append(row.root);
@@ -79,15 +80,16 @@ function foldRow(row, isFolded) {
 function updateStep(row, step) {
   setAttribute(row.line, "data-step-id", step.step_id);
   setAttribute(row.line, "data-status", step.status);
+  setAttribute(row.glyph, "data-status", appearance(step));
   setAttribute(row.line, "data-kind", step.kind ?? "step");
   setText(row.name, String(step.name ?? step.step_id));
   setText(row.kind, kindLabel(step));
-  setText(row.verdict, `, ${step.status}`);
+  setText(row.verdict, `, ${appearance(step)}`);
   setText(row.message, step.message ?? "");
   row.message.hidden = !step.message;
   row.toggle.setAttribute("aria-label", `Steps of ${step.name}`);
   const hasTotal = step.total > 0;
-  const share = hasTotal ? Math.min(1, Math.max(0, (step.current ?? 0) / step.total)) : step.progress ?? null;
+  const share = step.progress ?? (hasTotal ? 0 : null);
   row.meter.hidden = share === null || step.status !== "running";
   row.meter.setAttribute("aria-label", `Progress of ${step.name}`);
   setMeter(row.meter, share);
@@ -108,8 +110,8 @@ function renderSteps(state, nowMs) {
   for (const row of stepRows.rows.values()) {
     const step = row.record;
     const isRunning = step.status === "running";
-    if (step.status === "completed") completed += 1;
-    if (step.status === "failed") failed += 1;
+    if (appearance(step) === "completed") completed += 1;
+    if (appearance(step) === "failed") failed += 1;
     const untilMs = isRunning ? nowMs : Date.parse(step.ended_at);
     setText(row.time, step.started_at ? duration(step.started_at, untilMs, isRunning) : "");
     if (row.list) foldRow(row, row.choice ?? (isLarge && step.status === "completed"));
