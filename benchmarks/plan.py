@@ -18,7 +18,7 @@ class Plan:
     rounds: int = 5
     subscribers: int = 100
     contenders: tuple[Contender, ...] = CONTENDERS
-    emit_rounds: int = 40
+    emit_rounds: int = 200
     memory_rounds: int = 3
     idle_sessions: int = 20_000
     idle_subscribers: int = 2_000

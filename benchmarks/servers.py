@@ -78,13 +78,16 @@ def running_server(
 
 def run_child(module: str, *arguments: str) -> str:
     """Runs a measurement in a Python process of its own and returns what it prints."""
-    finished = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": python_path()},
-        stdout=subprocess.PIPE,
-        timeout=CHILD_TIMEOUT,
-        check=False,
-    )
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, "PYTHONPATH": python_path()},
+            stdout=subprocess.PIPE,
+            timeout=CHILD_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise MeasurementFailed(f"{module} took more than {CHILD_TIMEOUT:.0f} s") from expired
     if finished.returncode:
         raise MeasurementFailed(f"{module} ended with status {finished.returncode}")
     return finished.stdout.decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,19 @@ import anyio.to_thread
 from pydantic_core import from_json
 
 from ._ambient import enter_scope, leave_scope
+from ._given import is_async
+from ._producer import Producer
+from ._record import SessionRecord
 from ._wakeup import LoopRef
 from .errors import EventTooLarge, InvalidEvent, SessionCancelled
 from .session import ProgressSession
 
 if TYPE_CHECKING:
-    from .registry import SessionOptions, SessionRegistry
+    from ._creation import SessionOptions
+    from ._engine import Engine
+    from .step import Scope
 
-__all__ = ["SERVER_SHUTDOWN", "SessionBlock", "calling", "run_job"]
+__all__ = ["SERVER_SHUTDOWN", "Job", "SessionBlock"]
 
 
 class SessionBlock:
@@ -31,19 +36,20 @@ class SessionBlock:
     cancels the block's task once, and the block raises `SessionCancelled`.
     """
 
-    __slots__ = ("_canceller", "_options", "_outer", "_registry", "_session")
+    __slots__ = ("_canceller", "_engine", "_options", "_outer", "_producer")
 
-    def __init__(self, registry: SessionRegistry, options: SessionOptions) -> None:
-        self._registry = registry
+    def __init__(self, engine: Engine, options: SessionOptions) -> None:
+        self._engine = engine
         self._options = options
-        self._session: ProgressSession | None = None
-        self._outer: Any = None
+        self._producer: Producer | None = None
+        self._outer: Scope | None = None
         self._canceller: _TaskCanceller | _ScopeCanceller | None = None
 
     def __enter__(self) -> ProgressSession:
-        self._session = self._registry.begin(self._options)
-        self._outer = enter_scope(self._session)
-        return self._session
+        self._producer = self._engine.begin(self._options)
+        session = ProgressSession(self._producer)
+        self._outer = enter_scope(session)
+        return session
 
     def __exit__(
         self,
@@ -51,9 +57,10 @@ class SessionBlock:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._session is not None
+        assert self._producer is not None
         leave_scope(self._outer)
-        finish(self._session, exc, self._options, draining=self._registry.draining)
+        self._outer = None
+        finish(self._producer, exc, self._options, draining=self._engine.draining)
 
     async def __aenter__(self) -> ProgressSession:
         session = self.__enter__()
@@ -68,21 +75,31 @@ class SessionBlock:
         traceback: TracebackType | None,
     ) -> None:
         assert self._canceller is not None
-        assert self._session is not None
-        obeyed = self._canceller.leave(exc)
-        if obeyed:
-            exc = SessionCancelled(self._session.id, self._session.cancel_reason)
-        self.__exit__(None, exc, traceback)
-        if obeyed and exc is not None:
-            raise exc from None
+        assert self._producer is not None
+        try:
+            obeyed = self._canceller.leave(exc)
+        except BaseException as left:
+            # A scope hands on what it did not ask for: the other errors of a group, say.
+            self.__exit__(type(left), left, left.__traceback__)
+            raise
+        if not obeyed:
+            self.__exit__(exc_type, exc, traceback)
+            return
+        record = self._producer.record
+        cancelled = SessionCancelled(record.id, record.life.cancel_reason)
+        self.__exit__(SessionCancelled, cancelled, None)
+        raise cancelled from None
 
 
 class _TaskCanceller:
     """Cancels an asyncio task once, as `asyncio.timeout` does."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_before", "_left", "_loop", "_requested", "_task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
         self._loop = LoopRef()
-        self._task = asyncio.current_task()
+        self._task = task
+        self._before = task.cancelling()
         self._requested = False
         self._left = False
 
@@ -90,20 +107,23 @@ class _TaskCanceller:
         self._loop.call_soon(self._cancel)
 
     def _cancel(self) -> None:
-        if self._task is not None and not self._left:
+        if not self._left:
             self._requested = True
             self._task.cancel()
 
     def leave(self, exc: BaseException | None) -> bool:
         """Takes the request back; True when it, and nothing else, is what ends the block."""
         self._left = True
-        if not self._requested or self._task is None:
+        if not self._requested:
             return False
-        return self._task.uncancel() == 0 and isinstance(exc, asyncio.CancelledError)
+        only_ours = self._task.uncancel() <= self._before
+        return only_ours and isinstance(exc, asyncio.CancelledError)
 
 
 class _ScopeCanceller:
     """Cancels a block on trio through a scope around it."""
+
+    __slots__ = ("_loop", "_scope")
 
     def __init__(self) -> None:
         self._loop = LoopRef()
@@ -121,76 +141,124 @@ class _ScopeCanceller:
 
 def _canceller() -> _TaskCanceller | _ScopeCanceller:
     try:
-        asyncio.get_running_loop()
+        task = asyncio.current_task()
     except RuntimeError:
-        return _ScopeCanceller()
-    return _TaskCanceller()
+        task = None
+    return _ScopeCanceller() if task is None else _TaskCanceller(task)
 
 
-async def run_job(
-    registry: SessionRegistry,
-    session: ProgressSession,
-    options: SessionOptions,
-    scope: anyio.CancelScope,
-    call: Callable[[], Awaitable[Any]],
-) -> None:
-    """Runs the function given to `SessionRegistry.start` and ends its session, whatever happens."""
-    outer = enter_scope(session)
-    loop = LoopRef()
-    session.on_cancel(lambda: loop.call_soon(scope.cancel))
-    try:
-        with scope:
-            result = await call()
-            if result is not None:
-                session.complete(result)
-    except Exception as error:
-        finish(session, error, options, draining=registry.draining)
-    except BaseException as error:  # the loop is going down
-        finish(session, error, options, draining=registry.draining)
-        raise
-    else:
-        cancelled = scope.cancelled_caught
-        verdict = SessionCancelled(session.id, session.cancel_reason) if cancelled else None
-        finish(session, verdict, options, draining=registry.draining)
-    finally:
-        leave_scope(outer)
+class Job:
+    """A function that a registry runs as a task of its own, with the session it makes.
 
+    Attributes:
+        session: what the function gets as its first argument.
+        record: the session's.
+    """
 
-def calling(
-    function: Callable[..., Any], session: ProgressSession, args: tuple[Any, ...]
-) -> Callable[[], Awaitable[Any]]:
-    """Returns how to run a job: a coroutine function as it is, a plain one in a worker thread."""
+    __slots__ = (
+        "_args",
+        "_engine",
+        "_function",
+        "_loop",
+        "_options",
+        "_producer",
+        "_scope",
+        "record",
+        "session",
+    )
 
-    async def call() -> Any:
-        if inspect.iscoroutinefunction(inspect.unwrap(function)):
-            return await function(session, *args)
-        result = await anyio.to_thread.run_sync(lambda: function(session, *args))
+    def __init__(
+        self,
+        engine: Engine,
+        producer: Producer,
+        options: SessionOptions,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+    ) -> None:
+        self.session = ProgressSession(producer)
+        self.record: SessionRecord = producer.record
+        self._engine = engine
+        self._producer = producer
+        self._options = options
+        self._function = function
+        self._args = args
+        self._loop = LoopRef()
+        self._scope = anyio.CancelScope()
+
+    def cancel(self) -> None:
+        """Cancels the function, soon; callable from any thread."""
+        self._loop.call_soon(self._scope.cancel)
+
+    def abandon(self) -> None:
+        """Ends the session of a function that will not run, or not run on: its loop is gone."""
+        self._producer.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
+
+    async def run(self) -> None:
+        """Runs the function and ends its session, whatever happens."""
+        outer = enter_scope(self.session)
+        self.session.on_cancel(self.cancel)
+        try:
+            with self._scope:
+                # Asked to stop before it began: then it does not begin.
+                self.session.raise_if_cancelled()
+                result = await self._call()
+                if result is not None:
+                    self.session.complete(result)
+        except Exception as error:  # noqa: BLE001 - the verdict logs it and tells viewers
+            self._finish(error)
+        except BaseException as error:
+            if self.session.cancel_requested:
+                self._finish(error)
+            else:  # nobody asked for it: the loop is going down
+                self.abandon()
+            raise
+        else:
+            cancelled = self._scope.cancelled_caught
+            reason = self.session.cancel_reason
+            self._finish(SessionCancelled(self.session.id, reason) if cancelled else None)
+        finally:
+            leave_scope(outer)
+
+    def _finish(self, exc: BaseException | None) -> None:
+        finish(self._producer, exc, self._options, draining=self._engine.draining)
+
+    async def _call(self) -> Any:
+        """Calls a coroutine function as it is, a plain one in a worker thread."""
+        function, args = self._function, self._args
+        if is_async(inspect.unwrap(function)):
+            result = function(self.session, *args)
+        else:
+            # A thread for each: jobs run for hours, and must not use up those of the application.
+            result = await anyio.to_thread.run_sync(
+                lambda: function(self.session, *args), limiter=anyio.CapacityLimiter(1)
+            )
         return await result if inspect.isawaitable(result) else result
-
-    return call
 
 
 def finish(
-    session: ProgressSession, exc: BaseException | None, options: SessionOptions, *, draining: bool
+    producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
 ) -> None:
     """Gives a session its end: the verdict on how its code was left."""
     if exc is None:
-        session.close(*_completed(session))
+        producer.close(*_completed(producer))
+    elif not isinstance(exc, Exception) or isinstance(exc, SessionCancelled):
+        if draining:
+            producer.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
+        else:
+            reason = producer.record.life.cancel_reason
+            producer.close({"type": "session.cancelled", "reason": reason})
     elif isinstance(exc, options.get("retry_on") or ()):
-        error = session.describe_error(exc)
-        session.close({"type": "session.retrying", "attempt": session.attempt, "error": error})
-    elif isinstance(exc, Exception) and not isinstance(exc, SessionCancelled):
-        session.close({"type": "session.failed", "error": session.describe_error(exc)})
-    elif draining:
-        session.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
+        error = producer.describe_error(exc)
+        attempt = producer.record.attempt
+        producer.close({"type": "session.retrying", "attempt": attempt, "error": error})
     else:
-        session.close({"type": "session.cancelled", "reason": session.cancel_reason})
+        producer.close({"type": "session.failed", "error": producer.describe_error(exc)})
 
 
-def _completed(session: ProgressSession) -> tuple[dict[str, Any], bytes | None]:
-    """Returns the terminal event for a recorded result, and the result to be kept beside the log."""
+def _completed(producer: Producer) -> tuple[dict[str, Any], bytes | None]:
+    """Returns the terminal event for a recorded result, and the result to be kept with the log."""
     try:
-        encoded = session.encode_result()
+        encoded = producer.encode_result()
     except (EventTooLarge, InvalidEvent) as error:
         message = f"The job completed, but its result cannot be kept: {error}"
         info = {"code": "result_refused", "message": message, "retryable": False}
@@ -198,7 +266,7 @@ def _completed(session: ProgressSession) -> tuple[dict[str, Any], bytes | None]:
     wire: dict[str, Any] = {"type": "session.completed"}
     if encoded != b"null":
         wire["result_bytes"] = len(encoded)
-        if len(encoded) <= session.inline_result_bytes:
+        if len(encoded) <= producer.hub.settings.max_inline_result_bytes:
             wire["result"] = from_json(encoded)
     return wire, encoded
 

@@ -30,7 +30,7 @@ class SystemClock(Clock):
 
 
 class Stamp:
-    """Wall time as text. Formatting costs more than emitting, so one text serves its millisecond."""
+    """Wall time as text. Formatting costs more than emitting: one text serves its millisecond."""
 
     __slots__ = ("_clock", "_millisecond", "_text")
 

@@ -1,8 +1,8 @@
 """Drives one connection: from the log through `Connection` to a server, in that server's words.
 
-Adapters subclass `Driver` with how to send; everything else is here, once. A connection at rest costs
-no task: the server's own task waits for the client, and a writer lives only while there is something
-to write. Nothing of the session ever waits for a writer.
+Adapters subclass `Driver` with how to send and receive; everything else is here, once. A connection
+at rest costs no task: the server's own task waits for the client, and a writer lives only while
+there is something to write. Nothing of the session ever waits for a writer.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ._core.batch import Batch
 from ._core.connection import Close, Connection, Due, Transport, Write
 from ._core.cursor import Cursor
 from ._core.history import Resume
+from ._engine import Engine
 from ._http import Endpoints
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
-from .registry import SessionRegistry
 
 __all__ = ["Driver", "return_delay"]
 
@@ -33,18 +33,18 @@ class Driver(SubscriberBase):
     """One subscriber over the network.
 
     Args:
-        registry: whose session it follows.
+        engine: of the registry whose session it follows.
         record: which session.
         access: what it may do, and as whom.
         transport: how its frames travel.
         answers: whether the client offered to answer heartbeats.
     """
 
-    __slots__ = ("_connection", "_host", "_reading", "_registry", "_scheduled", "_writer")
+    __slots__ = ("_connection", "_engine", "_host", "_reading", "_scheduled", "_writer")
 
     def __init__(
         self,
-        registry: SessionRegistry,
+        engine: Engine,
         record: SessionRecord,
         access: Access,
         transport: Transport,
@@ -52,16 +52,16 @@ class Driver(SubscriberBase):
         answers: bool = False,
     ) -> None:
         super().__init__(record, access.principal)
-        self._registry = registry
-        self._host = registry.host()
-        settings = registry.settings
+        self._engine = engine
+        self._host = engine.host()
+        settings = engine.settings
         interval = settings.heartbeat_interval
         age = settings.max_connection_age
         self._connection = Connection(
             transport,
             settings,
             now=self._host.heartbeats.now(),
-            # Spread over half the interval, so that those who came together are not written together.
+            # Spread over half the interval: those who came together are not written together.
             first_heartbeat=random.uniform(interval / 2, interval),
             max_age=None if age is None else random.uniform(age / 2, age),
             answers=answers,
@@ -84,10 +84,10 @@ class Driver(SubscriberBase):
         Raises:
             ProgressError: the registry cannot serve it.
         """
-        joined = self._registry.admit(self, cursor)
+        joined = self._engine.admit(self, cursor)
         answer, epoch = joined.answer, joined.epoch
         held = cursor if answer.resume in (Resume.EXACT, Resume.GAP) and cursor else f"{epoch}-0"
-        window = self._registry.retry_window()
+        window = self._engine.retry_window()
         retry = random.uniform(window / 2, window)
         self._connection.welcome(endpoints.welcome(self.record, joined), held, retry)
         if answer.missed is not None:
@@ -120,7 +120,7 @@ class Driver(SubscriberBase):
 
     def drain(self) -> None:
         if not self.record.ended:
-            self._connection.reconnect(return_delay(self._registry))
+            self._connection.reconnect(return_delay(self._engine))
             self.wake()
 
     def on_deadline(self, now: float) -> float | None:
@@ -131,10 +131,10 @@ class Driver(SubscriberBase):
         elif due is Due.RECONNECT:
             self._connection.reconnect(0)
         elif due is Due.NO_PONG:
-            self._registry.unanswered += 1
+            self._engine.unanswered += 1
             self._connection.refused("no_pong", "A heartbeat was not answered in time.")
         elif due is not None:
-            self._registry.detached += due is Due.DETACH
+            self._engine.detached += due is Due.DETACH
             self._abandon()
             return None
         if due is not None:
@@ -191,8 +191,8 @@ class Driver(SubscriberBase):
         return frames.heartbeat(
             self.record.history.head,
             self.record.status,
-            self._registry.retry_window(),
-            self._registry.stamp(),
+            self._engine.retry_window(),
+            self._engine.stamp(),
         )
 
     def _schedule(self) -> None:
@@ -211,7 +211,7 @@ class Driver(SubscriberBase):
             self._reading.cancel()
 
     def _let_go(self) -> None:
-        self._registry.dismiss(self)
+        self._engine.dismiss(self)
         self._host.heartbeats.set(self, None)
         self._scheduled = -inf
 
@@ -221,6 +221,6 @@ class Driver(SubscriberBase):
             self._reading.cancel()
 
 
-def return_delay(registry: SessionRegistry) -> float:
-    """Returns seconds drawn for one client that is sent away, so that they do not return together."""
-    return random.uniform(0, min(registry.retry_window(), registry.settings.max_drain_window))
+def return_delay(engine: Engine) -> float:
+    """Draws the seconds after which one client may return, so that they make no herd."""
+    return random.uniform(0, min(engine.retry_window(), engine.settings.max_drain_window))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
 from ._core.jsonable import clean_text, cut_text
+from ._given import as_text
 from ._ids import short_id
 from .errors import PublicError, SessionCancelled
 from .settings import Settings
@@ -13,6 +15,9 @@ from .settings import Settings
 __all__ = ["error_info"]
 
 _logger = logging.getLogger("agentprogress")
+
+# Where an exception carries its reference once it has been logged.
+_REFERENCE = "__agentprogress_ref__"
 
 
 def error_info(error: BaseException | str, settings: Settings, session_id: str) -> dict[str, Any]:
@@ -25,22 +30,30 @@ def error_info(error: BaseException | str, settings: Settings, session_id: str) 
         session_id: for the log line that holds the traceback.
     """
     code, message, retryable = _public(error) or _hidden(error, settings.expose_errors, session_id)
-    message, _ = cut_text(clean_text(message), settings.max_field_bytes)
-    return {"code": clean_text(code), "message": message, "retryable": retryable}
+    message, _ = cut_text(clean_text(as_text(message)), settings.max_field_bytes)
+    return {"code": clean_text(as_text(code)), "message": message, "retryable": bool(retryable)}
 
 
-def _public(error: BaseException | str) -> tuple[str, str, bool] | None:
+def _public(error: object) -> tuple[object, object, object] | None:
     if isinstance(error, PublicError):
-        return error.public_code, error.message, error.retryable
+        # A subclass may have an `__init__` of its own that sets none of them.
+        code = getattr(error, "public_code", "error")
+        return code, getattr(error, "message", error), getattr(error, "retryable", False)
     if isinstance(error, SessionCancelled):
         return "cancelled", str(error), True
-    return ("error", error, False) if isinstance(error, str) else None
+    return None if isinstance(error, BaseException) else ("error", error, False)
 
 
-def _hidden(error: BaseException | str, expose: bool, session_id: str) -> tuple[str, str, bool]:
+def _hidden(error: object, expose: bool, session_id: str) -> tuple[str, str, bool]:
     assert isinstance(error, BaseException)
-    reference = short_id()[:4].lower()
-    exc_info = (type(error), error, error.__traceback__)
-    _logger.error("session %s: failed (ref %s)", session_id, reference, exc_info=exc_info)
-    shown = f"{type(error).__name__}: {error}" if expose else f"The job failed (ref {reference})."
+    reference = getattr(error, _REFERENCE, None)
+    if reference is None:
+        reference = short_id()[:4].lower()
+        # The same words for the step and the session that it ends, and one traceback in the log.
+        with contextlib.suppress(Exception):
+            setattr(error, _REFERENCE, reference)
+        exc_info = (type(error), error, error.__traceback__)
+        _logger.error("session %s: failed (ref %s)", session_id, reference, exc_info=exc_info)
+    name = type(error).__name__
+    shown = f"{name}: {as_text(error)}" if expose else f"The job failed (ref {reference})."
     return "exception", shown, False

@@ -1,4 +1,4 @@
-"""The one task a registry runs on an event loop: it publishes, keeps deadlines and owns all other tasks.
+"""The one task a registry runs on an event loop: it publishes, and keeps deadlines and other tasks.
 
 It is the only task without an owner: it starts when something first needs a loop and ends when
 nothing does. No other file may spawn one.
@@ -27,6 +27,26 @@ __all__ = ["Host"]
 
 _logger = logging.getLogger("agentprogress")
 
+# Publications between two looks at the rest of the loop.
+_PUBLICATIONS = 100
+
+
+class _Task:
+    """Something to be run by a host, in the context of whoever asked."""
+
+    __slots__ = ("abandon", "args", "context", "function")
+
+    def __init__(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        abandon: Callable[[], object] | None,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.abandon = abandon
+        self.context = contextvars.copy_context()
+
 
 class Host:
     """Serves one registry on the loop it was made in.
@@ -36,6 +56,12 @@ class Host:
         clock: all waiting goes through it.
         store: swept here.
         lost: called with a pending session whose time is over.
+
+    Attributes:
+        loop: where it runs.
+        heartbeats: deadlines of connections.
+        members: all subscribers of all sessions.
+        leaving: it ends when nobody needs it, whatever is still to expire.
     """
 
     def __init__(
@@ -48,6 +74,7 @@ class Host:
         self.loop = LoopRef()
         self.heartbeats = HeartbeatScheduler(settings, clock)
         self.members: dict[SubscriberBase, None] = {}
+        self.leaving = False
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -56,9 +83,10 @@ class Host:
         self._touched: deque[SessionRecord] = deque()
         # All intervals are the same, so the tick that is due next is always first.
         self._ticks: deque[tuple[float, SessionRecord]] = deque()
-        self._tasks: TaskGroup | None = None
-        self._backlog: list[tuple[contextvars.Context, Callable[..., Awaitable[Any]], tuple[Any, ...]]] = []
-        self._running_tasks = 0
+        self._group: TaskGroup | None = None
+        self._tasks: dict[_Task, None] = {}
+        self._unbegun: dict[_Task, None] = {}
+        self._idle: Wakeup | None = None
         self._stopping = False
         self._ended = False
         self._handle: object = None
@@ -71,7 +99,7 @@ class Host:
     @property
     def in_use(self) -> bool:
         """True while something here could not move to another loop."""
-        return bool(self.members) or self._running_tasks > 0
+        return bool(self.members or self._tasks)
 
     def launch(self) -> None:
         """Starts the task."""
@@ -85,16 +113,25 @@ class Host:
             self._handle = trio.lowlevel.spawn_system_task(self._run, context=context)
         else:
             # The loop holds tasks weakly; this reference keeps the task.
-            self._handle = loop.create_task(self._run(), context=context)
+            task = loop.create_task(self._run(), context=context)
+            # A task that is cancelled before its first step runs none of its code.
+            task.add_done_callback(lambda _: self._over())
+            self._handle = task
 
     def stop(self) -> None:
         """Ends the task and all it owns, soon; callable from any thread."""
         self._stopping = True
         self._wakeup.set()
 
+    def leave(self) -> None:
+        """Ends the task as soon as nobody needs it, whatever is still to expire."""
+        self.leaving = True
+        self._wakeup.set()
+
     def adopt(self, other: Host) -> None:
-        """Takes over what another host had still to publish, and forgets who followed on its dead loop."""
-        for member in other.members:
+        """Takes over what another host had to publish, and forgets who followed on its loop."""
+        other.stop()
+        for member in list(other.members):
             member.record.leave(member)
         other.members.clear()
         records = [*other._touched, *(record for _, record in other._ticks)]
@@ -102,77 +139,131 @@ class Host:
         other._ticks.clear()
         for record in records:
             record.waits_for_tick = False
-            self.enqueue(record)
+            self._touched.append(record)
+        if other.loop.is_over():
+            other._over()
 
-    def enqueue(self, record: SessionRecord) -> None:
-        """Asks for a publication of a record; callable from any thread."""
+    def forget(self, subscriber: SubscriberBase) -> None:
+        """Lets a subscriber go."""
+        self.members.pop(subscriber, None)
+        if not self.members:
+            self._wakeup.set()
+
+    def enqueue(self, record: SessionRecord) -> bool:
+        """Asks for a publication, from any thread; False when this host will do none."""
+        if self._ended or self._stopping or self.loop.is_over():
+            return False
         self._touched.append(record)
         self._wakeup.set()
+        return True
 
     def wake(self) -> None:
         """Makes the host look at its deadlines again; callable from any thread."""
         self._wakeup.set()
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Runs a coroutine function as a task of this host, in a copy of the caller's context."""
-        self._running_tasks += 1
-        if self._tasks is None:
-            self._backlog.append((contextvars.copy_context(), function, args))
-        else:
-            self._tasks.start_soon(self._task, function, args)
+    # Its tasks
 
-    async def _task(self, function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+    def start_soon(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        *args: Any,
+        abandon: Callable[[], object] | None = None,
+    ) -> None:
+        """Runs a coroutine function as a task of this host, in a copy of the caller's context.
+
+        Args:
+            function: what to run.
+            args: its arguments.
+            abandon: called in its place when the loop goes down before it could begin.
+        """
+        task = _Task(function, args, abandon)
+        self._tasks[task] = None
+        self._unbegun[task] = None
+        if self._group is not None:
+            task.context.run(self._group.start_soon, self._run_task, task)
+
+    async def _run_task(self, task: _Task) -> None:
+        del self._unbegun[task]
         try:
-            await function(*args)
+            await task.function(*task.args)
         except Exception:
             # A task of the registry's must not take the others with it.
             _logger.exception("a task of the registry failed")
         finally:
-            self._running_tasks -= 1
-            if not self._running_tasks:
+            self._tasks.pop(task, None)
+            if not self._tasks:
                 self._wakeup.set()
+                if self._idle is not None:
+                    self._idle.set()
+
+    async def until_idle(self, most: float) -> None:
+        """Waits for its tasks to end, at most so many seconds."""
+        if self._tasks:
+            self._idle = Wakeup(self.loop)
+            await self._clock.wait(self._idle.event, self._clock.monotonic() + most)
+
+    def _over(self) -> None:
+        """Takes note that nothing here will run any more."""
+        self._ended = True
+        unbegun, self._unbegun = list(self._unbegun), {}
+        for task in unbegun:
+            self._tasks.pop(task, None)
+            if task.abandon is not None:
+                task.abandon()
 
     async def _run(self) -> None:
         try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                for context, function, args in self._backlog:
-                    context.run(tasks.start_soon, self._task, function, args)
-                self._backlog.clear()
+            async with anyio.create_task_group() as group:
+                self._group = group
+                for task in list(self._unbegun):
+                    task.context.run(group.start_soon, self._run_task, task)
                 await self._serve()
-                tasks.cancel_scope.cancel()
+                group.cancel_scope.cancel()
         except Exception:
             _logger.exception("the registry's host failed; another one will take its place")
         finally:
-            self._ended = True
+            self._over()
 
     async def _serve(self) -> None:
         while not self._stopping:
             self._wakeup.clear()
-            more = self.heartbeats.fire() | self._store.sweep(self._lost)
+            more = self.heartbeats.fire() | self._store.sweep(self._lost) | self._publish_touched()
             tick = self._publish_due()
             if more:
                 await anyio.lowlevel.checkpoint()
                 continue
             deadlines = (tick, self.heartbeats.next_deadline(), self._store.next_deadline())
             planned = min((d for d in deadlines if d is not None), default=None)
-            if planned is None and not self.in_use and not self._touched:
+            if self._unneeded(planned):
+                # At once: what comes after this line is for another host.
+                self._stopping = True
                 return
             await self._clock.wait(self._wakeup.event, planned)
             self.heartbeats.woke(planned)
 
-    def _publish_due(self) -> float | None:
-        """Publishes quiet sessions at once and busy ones at their tick; returns the next tick."""
-        for _ in range(len(self._touched)):
+    def _unneeded(self, planned: float | None) -> bool:
+        if self.in_use or self._touched:
+            return False
+        return self.leaving or (planned is None and not len(self._store))
+
+    def _publish_touched(self) -> bool:
+        """Publishes quiet sessions at once; True when there are more than one turn may take."""
+        for _ in range(min(len(self._touched), _PUBLICATIONS)):
             record = self._touched.popleft()
             if not record.waits_for_tick:
                 self.publish(record)
+        return bool(self._touched)
+
+    def _publish_due(self) -> float | None:
+        """Publishes busy sessions at their tick; returns the next tick."""
         now = self._clock.monotonic()
-        while self._ticks and self._ticks[0][0] <= now:
+        for _ in range(_PUBLICATIONS):
+            if not self._ticks or self._ticks[0][0] > now:
+                break
             _, record = self._ticks.popleft()
             record.waits_for_tick = False
             if not self.publish(record):
-                record.history.forget_batches()
+                record.rest()
         return self._ticks[0][0] if self._ticks else None
 
     def publish(self, record: SessionRecord) -> bool:

@@ -14,11 +14,11 @@ import anyio
 from ._core import frames
 from ._core.cursor import Cursor
 from ._core.jsonable import encode_json
+from ._engine import Engine
 from ._record import Joined, SessionRecord, SubscriberBase
 from .access import Access, AccessRequest, Authorize, ConnectionInfo, ask
 from .errors import CODES, ProgressError, SessionGone
 from .info import SessionInfo
-from .registry import SessionRegistry
 from .view import VIEW
 
 __all__ = ["Endpoints", "Request", "Response", "Route", "problem", "route"]
@@ -73,7 +73,9 @@ class Request:
         client: str | None,
     ) -> Request:
         """Reads what ASGI and its like hand over."""
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw_headers}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw_headers
+        }
         scheme, _, token = headers.get("authorization", "").partition(" ")
         connection = ConnectionInfo(
             headers=headers,
@@ -156,7 +158,9 @@ NOT_FOUND = Response(
 )
 METHOD_NOT_ALLOWED = Response(
     405,
-    encode_json({"type": "about:blank", "title": "Only GET and HEAD are answered here.", "status": 405}),
+    encode_json(
+        {"type": "about:blank", "title": "Only GET and HEAD are answered here.", "status": 405}
+    ),
     [(b"content-type", b"application/problem+json"), (b"allow", b"GET, HEAD")],
 )
 
@@ -177,8 +181,8 @@ class _Waiter(SubscriberBase):
 class Endpoints:
     """The routes that answer with one whole response, and what the streaming ones need."""
 
-    def __init__(self, registry: SessionRegistry, authorize: Authorize) -> None:
-        self.registry = registry
+    def __init__(self, engine: Engine, authorize: Authorize) -> None:
+        self._engine = engine
         self._authorize = authorize
 
     async def authorized(self, request: Request, session_id: str) -> tuple[SessionRecord, Access]:
@@ -188,13 +192,13 @@ class Endpoints:
             ProgressError: no access, or no session.
         """
         try:
-            info = SessionInfo.of(self.registry.record(session_id))
+            info = SessionInfo.of(self._engine.record(session_id))
         except ProgressError:
             info = None
         access = await ask(
             self._authorize, AccessRequest("follow", session_id, info, request.connection)
         )
-        return self.registry.record(session_id), access
+        return self._engine.record(session_id), access
 
     def has_it_all(self, request: Request, record: SessionRecord) -> bool:
         """True when an ``EventSource`` comes back with the end: 204 stops it for good."""
@@ -215,7 +219,7 @@ class Endpoints:
         return self._snapshot(request, record)
 
     def _health(self) -> Response:
-        if self.registry.draining:
+        if self._engine.draining:
             return json_response(503, {"status": "draining"})
         return json_response(200, {"status": "ok"})
 
@@ -231,7 +235,7 @@ class Endpoints:
         return Response(200, state, headers)
 
     async def _page(self, request: Request, record: SessionRecord, access: Access) -> Response:
-        settings = self.registry.settings
+        settings = self._engine.settings
         most = settings.max_page_events
         limit = max(1, int(request.number("limit", most, most)))
         wait = request.number("wait", 0, settings.max_wait)
@@ -258,12 +262,12 @@ class Endpoints:
         self, record: SessionRecord, access: Access, cursor: str | None, wait: float
     ) -> Joined:
         waiter = _Waiter(record, access.principal)
-        self.registry.admit(waiter, cursor)
+        self._engine.admit(waiter, cursor)
         try:
-            deadline = self.registry.clock.monotonic() + wait
-            await self.registry.clock.wait(waiter.event, deadline)
+            deadline = self._engine.clock.monotonic() + wait
+            await self._engine.clock.wait(waiter.event, deadline)
         finally:
-            self.registry.dismiss(waiter)
+            self._engine.dismiss(waiter)
         return record.look(cursor)
 
     def _frames(self, record: SessionRecord, joined: Joined, limit: int) -> tuple[list[bytes], int]:
@@ -277,7 +281,7 @@ class Endpoints:
         return [*found, *events], answer.position + len(events)
 
     async def _result(self, request: Request, record: SessionRecord, access: Access) -> Response:
-        wait = request.number("wait", 0, self.registry.settings.max_wait)
+        wait = request.number("wait", 0, self._engine.settings.max_wait)
         if wait and not record.ended:
             await self._wait_for_end(record, access, wait)
         if record.life.result is not None:
@@ -288,15 +292,15 @@ class Endpoints:
         return problem(error, session={"status": record.status, "error": record.life.error})
 
     async def _wait_for_end(self, record: SessionRecord, access: Access, wait: float) -> None:
-        deadline = self.registry.clock.monotonic() + wait
-        while not record.ended and self.registry.clock.monotonic() < deadline:
+        deadline = self._engine.clock.monotonic() + wait
+        while not record.ended and self._engine.clock.monotonic() < deadline:
             waiter = _Waiter(record, access.principal)
-            self.registry.admit(waiter, None)
+            self._engine.admit(waiter, None)
             waiter.position = record.history.head
             try:
-                await self.registry.clock.wait(waiter.event, deadline)
+                await self._engine.clock.wait(waiter.event, deadline)
             finally:
-                self.registry.dismiss(waiter)
+                self._engine.dismiss(waiter)
 
     def welcome(self, record: SessionRecord, joined: Joined) -> bytes:
         """Returns the first frame for a join."""
@@ -307,9 +311,9 @@ class Endpoints:
             join=joined.answer,
             head=joined.head,
             timing={
-                "heartbeat_interval": self.registry.settings.heartbeat_interval,
-                "retry_window": self.registry.retry_window(),
-                "server_time": self.registry.stamp(),
+                "heartbeat_interval": self._engine.settings.heartbeat_interval,
+                "retry_window": self._engine.retry_window(),
+                "server_time": self._engine.stamp(),
             },
         )
 

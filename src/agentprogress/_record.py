@@ -1,148 +1,46 @@
-"""One session as the registry keeps it: its log, its life, its subscribers. Everything thread-safe is here.
+"""One session as the registry keeps it: its log and its life. Everything thread-safe is here.
 
-Emitting only appends to `_inbox`, which is atomic; whoever holds the lock moves the inbox on into
-the outbox and the log. So emit never waits, and a signal handler or ``__del__`` that emits while its
-own thread holds the lock queues instead of deadlocking.
+Emitting only appends to `_inbox`, which is atomic; whoever has the turn moves the inbox on into
+the outbox and the log. So emit never waits, and a signal handler or ``__del__`` that emits while
+its own thread has the turn queues instead of deadlocking. A record's lock is never held together
+with the store's.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
-from ._clock import Stamp
 from ._core.batch import Batch
-from ._core.encode import Encoder
-from ._core.history import History, Join, Missed, Resume
+from ._core.history import History, Missed, Resume
+from ._core.jsonable import encode_json
 from ._core.outbox import Encoded, Entry, Outbox
-from ._core.states import TERMINAL, SessionStatus, next_status
-from .errors import SessionGone
-from .settings import Settings
+from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
+from ._following import Audience, Ended, Joined, Moved, Resync, SubscriberBase, Tombstone
+from ._life import Hub, Life
+from .errors import CODES, InvalidEvent
 
-__all__ = ["Ended", "Hub", "Joined", "Life", "Moved", "Resync", "SessionRecord", "SubscriberBase", "Tombstone"]
+__all__ = [
+    "Ended",
+    "Hub",
+    "Joined",
+    "Life",
+    "Moved",
+    "Resync",
+    "SessionRecord",
+    "SubscriberBase",
+    "Tombstone",
+]
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("agentprogress")
 
 # Entries an emitting thread lets gather before it coalesces them itself.
 _INBOX_ENTRIES = 64
-
-
-class Hub(Protocol):
-    """What a session needs of the registry around it."""
-
-    settings: Settings
-    encoder: Encoder
-    stamp: Stamp
-
-    async def flush(self, record: SessionRecord) -> None:
-        """Stores what is pending and hands it to subscribers that read."""
-        ...
-
-    def flush_sync(self, record: SessionRecord, timeout: float) -> None:
-        """The same for code without a loop; `timeout` in seconds."""
-        ...
-
-    def enqueue(self, record: SessionRecord) -> bool:
-        """Asks for a publication; False when no loop is there to do it."""
-        ...
-
-    def account(self, size_bytes: int) -> None:
-        """Adds to the bytes held by all sessions."""
-        ...
-
-    def transitioned(self, record: SessionRecord) -> None:
-        """A session has moved to another state; called without its lock."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What is kept of a session after its result."""
-
-    session_id: str
-    epoch: str
-    status: SessionStatus
-    ended_at: str
-    head: int
-    attempt: int
-
-    def error(self) -> SessionGone:
-        """Returns what a late subscriber is told."""
-        return SessionGone(self.session_id, self.status, self.ended_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A join's answer and what was true at that moment; `state` is that at the answer's position."""
-
-    answer: Join
-    epoch: str
-    head: int
-    status: SessionStatus
-    state: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Resync:
-    """A subscriber fell off the history: announce what it missed, then the state at `seq`."""
-
-    missed: Missed
-    seq: int
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A subscriber has everything there will ever be."""
-
-    status: SessionStatus
-    head: int
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The session's log started over in another epoch."""
-
-    record: SessionRecord
-
-
-class SubscriberBase:
-    """A position on a record's log. Drivers add what happens when it is woken."""
-
-    __slots__ = ("blocked", "position", "principal", "record")
-
-    def __init__(self, record: SessionRecord, principal: str | None) -> None:
-        self.record = record
-        self.position = 0
-        self.principal = principal
-        self.blocked = False
-
-    def wake(self) -> None:
-        """Called on the loop's thread when there may be something to take."""
-        raise NotImplementedError
-
-
-@dataclass(slots=True)
-class Life:
-    """What is known of a session besides its log."""
-
-    title: str | None = None
-    owner: str | None = None
-    private: Any = None
-    created_at: str = ""
-    started_at: str | None = None
-    ended_at: str | None = None
-    control_hash: bytes = b""
-    history_ttl: float = 0.0
-    result_ttl: float = 0.0
-    error: dict[str, Any] | None = None
-    result: bytes | None = None
-    cancel_reason: str | None = None
-    on_cancel: list[Callable[[], object]] = field(default_factory=list)
-    plan: dict[tuple[str, str], str] | None = None
 
 
 class SessionRecord:
@@ -151,10 +49,9 @@ class SessionRecord:
     __slots__ = (
         "__weakref__",
         "_accounted",
-        "_behind",
+        "_audience",
         "_busy",
         "_drop_logged",
-        "_flushes",
         "_hub",
         "_inbox",
         "_later",
@@ -162,16 +59,17 @@ class SessionRecord:
         "_outbox",
         "_published",
         "_queued",
+        "_released",
         "attempt",
         "cancel_requested",
         "dropped",
+        "ended",
         "fence",
         "gone",
         "history",
         "id",
         "life",
         "status",
-        "subscribers",
         "successor",
         "waits_for_tick",
     )
@@ -182,16 +80,17 @@ class SessionRecord:
         self._busy = False
         self._inbox: list[Entry] = []
         self._outbox: Outbox | None = None
-        self._later: list[Callable[[], object]] = []
+        self._later: deque[Callable[[], object]] | None = None
         self._queued = False
-        self._published = (0, False)
+        self._published: tuple[object, ...] = ()
         self._accounted = 0
-        self._behind: dict[SubscriberBase, None] = {}
-        self._flushes: list[Callable[[], object]] = []
+        self._released = False
+        self._audience: Audience | None = None
         self._drop_logged = False
         self.id = session_id
         self.history = History(session_id, epoch, hub.settings)
         self.status = SessionStatus.PENDING
+        self.ended = False
         self.attempt = attempt
         self.fence = 0
         self.life = life
@@ -199,38 +98,42 @@ class SessionRecord:
         self.dropped = 0
         self.gone: Tombstone | None = None
         self.successor: SessionRecord | None = None
-        self.subscribers: dict[SubscriberBase, None] = {}
         self.waits_for_tick = False
-
-    @property
-    def ended(self) -> bool:
-        """True once the terminal event is in the log."""
-        return self.status in TERMINAL
 
     @property
     def epoch(self) -> str:
         """Of the log."""
         return self.history.epoch
 
+    @property
+    def subscribers(self) -> Collection[SubscriberBase]:
+        """Who follows it."""
+        return () if self._audience is None else self._audience.members
+
+    @property
+    def audience(self) -> Audience:
+        """Who follows it and what they still lack; on the loop's thread only."""
+        if self._audience is None:
+            self._audience = Audience()
+        return self._audience
+
     # Writing
 
     def put(self, entry: Entry) -> None:
         """Takes an event from any thread; never waits."""
-        if self.status in TERMINAL:
+        if self.ended:
             self.drop("emitted after the end")
             return
-        self._inbox.append(entry)
-        if len(self._inbox) >= _INBOX_ENTRIES and self._lock.acquire(blocking=False):
+        inbox = self._inbox
+        inbox.append(entry)
+        if len(inbox) >= _INBOX_ENTRIES and self._lock.acquire(blocking=False):
             try:
-                if not self._busy:
-                    self._busy = True
-                    try:
-                        self._stage()
-                    finally:
-                        self._busy = False
+                self._turn(self._stage, _nothing)
             finally:
                 self._lock.release()
-        self.queue()
+            self._settled()
+        if not self._queued:
+            self.queue()
 
     def queue(self) -> None:
         """Asks for a publication, once until it happens."""
@@ -248,23 +151,45 @@ class SessionRecord:
 
     def commit(self) -> None:
         """Moves everything pending into the log."""
-        with _Turn(self) as mine:
-            if mine:
-                self._commit()
+        self._turn(self._commit, _nothing)
+        self._settled()
+
+    def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T:
+        """Calls `act` while nobody else writes; `nested` where this thread is writing already."""
+        with self._lock:
+            if self._busy:
+                return nested()
+            # Signals are handled at calls and jumps: none comes between this line and `try`.
+            self._busy = True
+            try:
+                return act()
+            finally:
+                self._busy = False
+
+    def _settled(self) -> None:
+        """Does what had to wait for the end of a turn; to be called without the lock."""
+        if self._busy:
+            return  # whoever has the turn will do it
+        while self._later:
+            self._later.popleft()()
+        self._hub.relieve()
 
     def _stage(self) -> None:
         """Coalesces the inbox; what is a write's worth goes into the log at once."""
         count = len(self._inbox)
         entries = self._inbox[:count]
         del self._inbox[:count]
-        if self.status in TERMINAL:
+        if self.ended:
             self.dropped += count
             return
         if self._outbox is None:
             self._outbox = Outbox(self._hub.encoder, self._hub.settings.max_delta_chars)
+        size = 0
         for entry in entries:
             self._outbox.add(entry)
-        if len(self._outbox) >= self._hub.settings.max_batch_events:
+            size += len(entry.body) if isinstance(entry, Encoded) else 0
+        settings = self._hub.settings
+        if len(self._outbox) >= settings.max_batch_events or size >= settings.max_batch_bytes:
             self._commit_outbox(self._outbox)
 
     def _commit(self) -> None:
@@ -283,83 +208,152 @@ class SessionRecord:
 
     def _append(self, entries: list[Encoded]) -> None:
         self.history.append(entries)
-        self.settle()
+        self._account()
 
-    def settle(self) -> None:
+    def _account(self) -> None:
         """Tells the registry how many bytes this session holds by now."""
         events = len(self.history) * self._hub.settings.event_overhead_bytes
         held = self.history.size_bytes + events + len(self.life.result or b"")
-        if held != self._accounted:
+        if held != self._accounted and not self._released:
             difference, self._accounted = held - self._accounted, held
-            self._hub.account(difference)
+            self._hub.account(self, difference)
+
+    def shrink(self, max_bytes: int) -> None:
+        """Lowers the size bound of the history for good."""
+
+        def act() -> None:
+            self.history.shrink(max_bytes)
+            self._account()
+
+        self._turn(act, _nothing)
+
+    def drop_history(self) -> None:
+        """Lets all events go; the state stays."""
+
+        def act() -> None:
+            self.history.sweep()
+            self._account()
+
+        self._turn(act, _nothing)
 
     def release(self) -> None:
         """Gives the held bytes back, when the record leaves the registry."""
-        self._hub.account(-self._accounted)
-        self._accounted = 0
+        with self._lock:
+            self._released = True
+            self._hub.account(self, -self._accounted)
+            self._accounted = 0
 
-    def transition(self, wire: dict[str, Any], result: bytes | None = None) -> bool:
+    # Its life
+
+    def transition(
+        self,
+        wire: dict[str, Any],
+        result: bytes | None = None,
+        *,
+        only: SessionStatus | None = None,
+    ) -> bool:
         """Appends a lifecycle event after everything pending, and moves to the state it leads to.
 
         Args:
             wire: the event, without what is None.
             result: the encoded result that belongs to a completion.
+            only: do it only in this state.
 
         Returns:
-            False when the session had already ended: the first end wins.
+            False when the session had already ended: the first end wins; or was not in that state.
 
         Raises:
             IllegalTransition: the table has no such step; nothing was changed.
         """
-        with _Turn(self) as mine:
-            if not mine:
-                self._later.append(lambda: self.transition(wire, result))
-                return True
-            if self.ended:
-                return False
-            status = next_status(self.status, wire["type"])
-            body = self._hub.encoder.lenient(wire)
-            self._commit()
-            time = self._hub.stamp()
-            self._append([Encoded(time, body)])
-            self._remember(status, time, result, wire.get("error"))
-        self._hub.transitioned(self)
-        self.queue()
-        return True
+        body = self._encode(wire)
+        status = self._turn(
+            lambda: self._move(wire, body, result, only),
+            lambda: self._postpone(wire, result, only),
+        )
+        if status is not None:
+            self._hub.transitioned(self, status)
+            self.queue()
+        self._settled()
+        return status is not None
 
-    def _remember(
-        self, status: SessionStatus, time: str, result: bytes | None, error: dict[str, Any] | None
-    ) -> None:
+    def _encode(self, wire: dict[str, Any]) -> bytes:
+        try:
+            return self._hub.encoder.lenient(wire)
+        except InvalidEvent:  # in strict settings only
+            if wire["type"] not in TERMINAL_EVENTS:
+                raise
+            # Even then a session must end.
+            _logger.exception("session %s: %s cannot be encoded", self.id, wire["type"])
+            error = {"code": "internal", "message": CODES["internal"].sentence, "retryable": False}
+            told = {"error": error} if "error" in wire else {}
+            return encode_json({"type": wire["type"], **told})
+
+    def _move(
+        self,
+        wire: dict[str, Any],
+        body: bytes,
+        result: bytes | None,
+        only: SessionStatus | None,
+    ) -> SessionStatus | None:
+        if self.ended or (only is not None and self.status is not only):
+            return None
+        status = next_status(self.status, wire["type"])
+        self._commit()
+        time = self._hub.stamp()
+        self._append([Encoded(time, body)])
         self.status = status
         if status is SessionStatus.RUNNING:
             self.life.started_at = self.life.started_at or time
+        elif status is SessionStatus.PENDING:
+            self.life.on_cancel = None
         elif status in TERMINAL:
-            self.life.ended_at = time
-            self.life.result = result
-            self.life.error = error
-            self.life.on_cancel = []
-            self.life.plan = None
-            self.settle()
+            self._end(time, result, wire.get("error"))
+        return status
+
+    def _end(self, time: str, result: bytes | None, error: dict[str, Any] | None) -> None:
+        self.ended = True
+        life = self.life
+        life.ended_at = time
+        life.result = result
+        life.error = error
+        life.on_cancel = life.plan = life.unstarted = life.metadata = None
+        self._account()
+
+    def _postpone(
+        self, wire: dict[str, Any], result: bytes | None, only: SessionStatus | None
+    ) -> None:
+        if self._later is None:
+            self._later = deque()
+        self._later.append(lambda: self.transition(wire, result, only=only))
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Calls back when the session is asked to stop, at once if it was."""
+        with self._lock:
+            if not self.cancel_requested:
+                if self.life.on_cancel is None:
+                    self.life.on_cancel = []
+                self.life.on_cancel.append(callback)
+                return
+        self._call_back(callback)
 
     def request_cancel(self, reason: str | None, by: str | None) -> bool:
         """Asks the session to stop; False when that was done before, or it has ended."""
-        with _Turn(self):
+        with self._lock:
             if self.cancel_requested or self.ended:
                 return False
             self.cancel_requested = True
             self.life.cancel_reason = reason
-            callbacks = list(self.life.on_cancel)
-        if self.status is SessionStatus.PENDING:
-            self.transition({"type": "session.cancelled", "reason": reason})
+            callbacks, self.life.on_cancel = self.life.on_cancel or (), None
+        cancelled = {"type": "session.cancelled", "reason": reason}
+        if self.transition(cancelled, only=SessionStatus.PENDING):
             return True
-        body = self._hub.encoder.lenient({"type": "cancel.requested", "reason": reason, "by": by})
+        body = self._encode({"type": "cancel.requested", "reason": reason, "by": by})
         self.put(Encoded(self._hub.stamp(), body))
         for callback in callbacks:
-            self.call_back(callback)
+            self._call_back(callback)
         return True
 
-    def call_back(self, callback: Callable[[], object]) -> None:
-        """Calls the application; what it raises is logged and stops nothing."""
+    def _call_back(self, callback: Callable[[], object]) -> None:
         try:
             callback()
         except Exception:
@@ -367,55 +361,55 @@ class SessionRecord:
 
     def supersede(self, successor: SessionRecord) -> None:
         """Another epoch takes this one's place; subscribers are told when published."""
-        with _Turn(self):
+        with self._lock:
             self.successor = successor
             self.fence += 1
         self.queue()
 
-    def entomb(self) -> Tombstone:
-        """Lets everything go but what a tombstone says; subscribers are told when published."""
-        with _Turn(self):
-            self.gone = Tombstone(
-                self.id,
-                self.epoch,
-                self.status,
-                self.life.ended_at or self._hub.stamp(),
-                self.history.head,
-                self.attempt,
-            )
+    def tombstone(self) -> Tombstone:
+        """Returns what is to be kept of an ended session."""
+        ended_at = self.life.ended_at or self._hub.stamp()
+        head = self.history.head
+        return Tombstone(self.id, self.epoch, self.status, ended_at, head, self.attempt)
+
+    def entomb(self, tombstone: Tombstone) -> None:
+        """Lets everything else go; subscribers are told when published."""
+        with self._lock:
+            self.gone = tombstone
             self.life.result = None
         self.queue()
-        return self.gone
 
     # Reading
 
     def join(self, subscriber: SubscriberBase, cursor: str | None) -> Joined:
         """Finds a subscriber's position and registers it there, in one step."""
-        with _Turn(self):
-            self._commit()
-            joined = self.look(cursor)
+        self.commit()
+        with self._lock:
+            joined = self._answer(cursor)
             subscriber.position = joined.answer.position
-            self.subscribers[subscriber] = None
+            self.audience.add(subscriber)
         return joined
 
     def look(self, cursor: str | None) -> Joined:
         """Answers a cursor without registering anybody."""
-        with _Turn(self) as mine:
-            if mine:
-                self._commit()
-            history = self.history
-            answer = history.join(cursor)
-            state = history.base_json() if answer.snapshot or answer.resume is Resume.RESET else None
-            return Joined(answer, history.epoch, history.head, self.status, state)
+        self.commit()
+        with self._lock:
+            return self._answer(cursor)
+
+    def _answer(self, cursor: str | None) -> Joined:
+        history = self.history
+        answer = history.join(cursor)
+        state = history.base_json() if answer.snapshot or answer.resume is Resume.RESET else None
+        return Joined(answer, history.epoch, history.head, self.status, state)
 
     def leave(self, subscriber: SubscriberBase) -> None:
         """Forgets a subscriber; nothing of the session refers to it afterwards."""
-        self.subscribers.pop(subscriber, None)
-        self._caught_up(subscriber)
+        if self._audience is not None:
+            self._audience.remove(subscriber)
 
     def take(self, subscriber: SubscriberBase) -> Batch | Resync | Ended | Moved | Tombstone | None:
-        """Returns what a subscriber lacks next and moves it there; None when it has all there is."""
-        with _Turn(self):
+        """Returns what a subscriber lacks next and moves it there; None when it has all."""
+        with self._lock:
             if self.gone is not None:
                 return self.gone
             history = self.history
@@ -432,80 +426,35 @@ class SessionRecord:
                 return Moved(self.successor)
             if self.ended:
                 return Ended(self.status, history.head)
-        self._caught_up(subscriber)
+        self.audience.caught_up(subscriber)
         return None
 
-    def locked(self, read: Callable[[History], Any]) -> Any:
+    def rest(self) -> None:
+        """Lets shared encodings go: the session is quiet."""
+        with self._lock:
+            self.history.forget_batches()
+
+    def locked(self, read: Callable[[History], T]) -> T:
         """Commits, then reads the history while nobody changes it."""
-        with _Turn(self):
-            self._commit()
+        self.commit()
+        with self._lock:
             return read(self.history)
 
-    # Publishing, on the loop's thread
-
     def publish(self) -> bool:
-        """Commits and wakes who lacks something; False when nothing came since the last time."""
+        """Commits and wakes who lacks something; False when nothing came since the last time.
+
+        On the loop's thread only.
+        """
         self._queued = False
         self.commit()
-        over = self.ended or self.gone is not None or self.successor is not None
-        news = (self.history.head, over)
+        over = self.ended, self.gone is not None, self.successor is not None
+        news = (self.history.head, *over)
         if news == self._published:
             return False
         self._published = news
-        for subscriber in [s for s in self.subscribers if over or s.position < news[0]]:
-            if not subscriber.blocked:
-                self._behind[subscriber] = None
-            subscriber.wake()
+        if self._audience is not None:
+            self._audience.tell(self.history.head, everybody=any(over))
         return True
 
-    def _caught_up(self, subscriber: SubscriberBase) -> None:
-        subscriber.blocked = False
-        if self._behind:
-            self._behind.pop(subscriber, None)
-            if not self._behind:
-                self._release_flushes()
 
-    def await_handed(self, callback: Callable[[], object]) -> bool:
-        """Calls back when no subscriber that reads is behind; False when that is so already."""
-        if not self._behind:
-            return False
-        self._flushes.append(callback)
-        return True
-
-    def give_up_on_slow(self) -> None:
-        """Holds no further flush up for the subscribers that are behind now."""
-        for subscriber in self._behind:
-            subscriber.blocked = True
-        self._behind.clear()
-        self._release_flushes()
-
-    def _release_flushes(self) -> None:
-        flushes, self._flushes = self._flushes, []
-        for callback in flushes:
-            callback()
-
-
-class _Turn:
-    """Holds a record's lock; false when this very thread is inside a turn already."""
-
-    __slots__ = ("_mine", "_record")
-
-    def __init__(self, record: SessionRecord) -> None:
-        self._record = record
-        self._mine = False
-
-    def __enter__(self) -> bool:
-        self._record._lock.acquire()
-        if not self._record._busy:
-            self._record._busy = self._mine = True
-        return self._mine
-
-    def __exit__(self, *exc_info: object) -> None:
-        record = self._record
-        if self._mine:
-            record._busy = False
-        record._lock.release()
-        if self._mine and record._later:
-            later, record._later = record._later, []
-            for action in later:
-                action()
+def _nothing() -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ __all__ = ["LoopRef", "Wakeup"]
 class LoopRef:
     """The running event loop, as other threads may know it."""
 
-    __slots__ = ("_native", "_thread_id")
+    __slots__ = ("_native", "_over", "_pid", "_thread_id")
 
     def __init__(self) -> None:
         """Refers to the loop that runs in the calling thread.
@@ -26,6 +27,9 @@ class LoopRef:
         """
         self._thread_id = threading.get_ident()
         self._native: Any = current_token().native_token
+        # A fork copies the loop's object, but nothing runs it there.
+        self._pid = os.getpid()
+        self._over = False
 
     @classmethod
     def current(cls) -> LoopRef | None:
@@ -41,28 +45,54 @@ class LoopRef:
 
     def is_running(self) -> bool:
         """False once the loop has stopped, for now or for good."""
-        if isinstance(self._native, asyncio.AbstractEventLoop):
-            return self._native.is_running()
-        # Trio has no such question, but the token of a finished run refuses callbacks.
-        return self.call_soon(_nothing)
+        if self.is_over():
+            return False
+        # Trio has no such question, but its runs never pause.
+        return not isinstance(self._native, asyncio.AbstractEventLoop) or self._native.is_running()
+
+    def is_over(self) -> bool:
+        """True once the loop has stopped for good."""
+        if not self._over:
+            self._over = self._pid != os.getpid() or (
+                isinstance(self._native, asyncio.AbstractEventLoop) and self._native.is_closed()
+            )
+        return self._over
 
     def on_its_thread(self) -> bool:
         """True in the thread that the loop runs in."""
         return threading.get_ident() == self._thread_id
 
+    def in_its_task(self) -> bool:
+        """True in code that a task of the loop runs.
+
+        Only then is it sure to look for work before it sleeps: a signal handler runs on its thread
+        too, while it sleeps.
+        """
+        if threading.get_ident() != self._thread_id:
+            return False
+        if isinstance(self._native, asyncio.AbstractEventLoop):
+            return asyncio.current_task(self._native) is not None
+        import trio
+
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            return False
+        return True
+
     def call_soon(self, callback: Callable[[], object]) -> bool:
         """Calls back in the loop's thread, soon; returns False when the loop is over."""
+        if self.is_over():
+            return False
         try:
             if isinstance(self._native, asyncio.AbstractEventLoop):
                 self._native.call_soon_threadsafe(callback)
             else:
                 self._native.run_sync_soon(callback)
         except RuntimeError:  # asyncio's closed loop, and trio's RunFinishedError
+            self._over = True
             return False
         return True
-
-
-def _nothing() -> None: ...
 
 
 class Wakeup:
@@ -83,13 +113,21 @@ class Wakeup:
         """What the task waits for; replaced by `clear`."""
         return self._event
 
+    @property
+    def is_set(self) -> bool:
+        """True after `set` has arrived."""
+        return self._event.is_set()
+
     def set(self) -> None:
         """Wakes the task; callable from any thread and from signal handlers."""
-        if self._loop.on_its_thread():
+        if self._under_way or self._event.is_set():
+            return
+        if self._loop.in_its_task():
             self._event.set()
-        elif not self._under_way:
+        else:
             self._under_way = True
-            self._loop.call_soon(self._arrive)
+            if not self._loop.call_soon(self._arrive):
+                self._under_way = False
 
     def clear(self) -> None:
         """Forgets earlier calls of `set`; call it before looking for work, not after."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ._core.cursor import check_session_id, process_tag
-from .errors import Forbidden
+from .errors import Forbidden, ProgressError
 from .info import SessionInfo
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "allow_anyone",
     "allow_generated_ids",
 ]
+
+_logger = logging.getLogger("agentprogress")
 
 Action: TypeAlias = Literal["follow", "control", "list"]
 
@@ -75,7 +78,7 @@ class Access:
     expires_at: float | None = None
 
 
-Authorize: TypeAlias = Callable[[AccessRequest], "Access | None | Awaitable[Access | None]"]
+Authorize: TypeAlias = Callable[[AccessRequest], "Access | Awaitable[Access | None] | None"]
 
 
 def allow_anyone(request: AccessRequest) -> Access:
@@ -84,7 +87,7 @@ def allow_anyone(request: AccessRequest) -> Access:
 
 
 def allow_generated_ids(request: AccessRequest) -> Access:
-    """The default: an id that the library generated cannot be guessed, so knowing it is the right to follow.
+    """The default: a generated id cannot be guessed, so knowing it is the right to follow.
 
     Raises:
         Forbidden: the id was chosen by the application.
@@ -103,10 +106,17 @@ async def ask(authorize: Authorize, request: AccessRequest) -> Access:
     Raises:
         InvalidSessionId: the id is none, whoever asks.
         Forbidden: the answer is no.
+        ProgressError: `authorize` failed; the log has the details, which the client must not.
     """
     check_session_id(request.session_id)
-    answer = authorize(request)
-    access = await answer if inspect.isawaitable(answer) else answer
+    try:
+        answer = authorize(request)
+        access = await answer if inspect.isawaitable(answer) else answer
+    except ProgressError:
+        raise
+    except Exception as error:
+        _logger.exception("authorize failed for session %s", request.session_id)
+        raise ProgressError from error
     if access is None:
         raise Forbidden("You may not do that with this session.")
     return access

@@ -1,11 +1,10 @@
-"""Progress as an ASGI application, for any server: its own ``receive`` loop always running, one writer.
+"""Progress as an ASGI application, for any server: ``receive`` is always awaited, one task writes.
 
 No protocol decision is made here: those are in `_core/connection.py` and `_http.py`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from ._core import frames
 from ._core.connection import Close, Transport, Write
 from ._core.sse import encode_control
 from ._driver import Driver, return_delay
+from ._engine import Engine
 from ._http import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -29,11 +29,9 @@ from ._http import (
 from ._record import SessionRecord
 from .access import Access, Authorize, allow_generated_ids
 from .errors import CODES, Draining, ProgressError, TooManySubscribers
-from .registry import SessionRegistry
+from .registry import SessionRegistry, engine_of
 
 __all__ = ["ProgressApp"]
-
-_logger = logging.getLogger("agentprogress")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,8 +50,8 @@ class ProgressApp:
     """
 
     def __init__(self, registry: SessionRegistry, authorize: Authorize | None = None) -> None:
-        self._registry = registry
-        self._endpoints = Endpoints(registry, authorize or allow_generated_ids)
+        self._engine = engine_of(registry)
+        self._endpoints = Endpoints(self._engine, authorize or allow_generated_ids)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
@@ -91,14 +89,12 @@ class ProgressApp:
             tasks.start_soon(watch)
             try:
                 response = await self._endpoints.answer(request, found)
-            except Exception as error:
-                response = problem(_told(error, request))
+            except ProgressError as error:
+                response = problem(error)
             tasks.cancel_scope.cancel()
         return response
 
-    async def _events(
-        self, request: Request, found: Route, receive: Receive, send: Send
-    ) -> None:
+    async def _events(self, request: Request, found: Route, receive: Receive, send: Send) -> None:
         try:
             record, access = await self._endpoints.authorized(request, found.session_id)
             if self._endpoints.has_it_all(request, record):
@@ -107,16 +103,16 @@ class ProgressApp:
             if request.method == "HEAD":
                 await _respond(send, Response(200, headers=SSE_HEADERS), request)
                 return
-            driver = _SseDriver(self._registry, record, access, receive, send)
+            driver = _SseDriver(self._engine, record, access, receive, send)
             driver.join(self._endpoints, request.cursor)
         except (Draining, TooManySubscribers):
             # An EventSource never comes back after an error status; after this it does.
-            delay = return_delay(self._registry)
+            delay = return_delay(self._engine)
             body = encode_control("reconnect", frames.reconnect(delay), retry=delay)
             await _respond(send, Response(200, body, SSE_HEADERS), request)
             return
-        except Exception as error:
-            await _respond(send, problem(_told(error, request)), request)
+        except ProgressError as error:
+            await _respond(send, problem(error), request)
             return
         await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
         await driver.run()
@@ -133,13 +129,11 @@ class ProgressApp:
         # A browser cannot read a refused handshake: accept, say why, close.
         try:
             record, access = await self._endpoints.authorized(request, found.session_id)
-            driver = _WebSocketDriver(
-                self._registry, record, access, receive, send, answers=answers
-            )
+            driver = _WebSocketDriver(self._engine, record, access, receive, send, answers=answers)
             driver.join(self._endpoints, request.cursor)
-        except Exception as error:
+        except ProgressError as error:
             await send(accept)
-            await self._refuse(_told(error, request), receive, send)
+            await self._refuse(error, receive, send)
             return
         await send(accept)
         await driver.run()
@@ -148,12 +142,12 @@ class ProgressApp:
         code = CODES[error.code]
         if isinstance(error, Draining):
             code = CODES["going_away"]
-            frame = frames.reconnect(return_delay(self._registry))
+            frame = frames.reconnect(return_delay(self._engine))
         else:
             frame = frames.error(error.code, str(error))
         await send({"type": "websocket.send", "text": f"[{frame.decode()}]"})
         await send({"type": "websocket.close", "code": code.websocket, "reason": code.name})
-        with anyio.move_on_after(self._registry.settings.close_timeout):
+        with anyio.move_on_after(self._engine.settings.close_timeout):
             while (await receive())["type"] != "websocket.disconnect":
                 pass
 
@@ -165,7 +159,7 @@ class _AsgiDriver(Driver):
 
     def __init__(
         self,
-        registry: SessionRegistry,
+        engine: Engine,
         record: SessionRecord,
         access: Access,
         receive: Receive,
@@ -174,7 +168,7 @@ class _AsgiDriver(Driver):
         transport: Transport,
         answers: bool = False,
     ) -> None:
-        super().__init__(registry, record, access, transport, answers=answers)
+        super().__init__(engine, record, access, transport, answers=answers)
         self._receive = receive
         self._send = send
 
@@ -184,7 +178,7 @@ class _WebSocketDriver(_AsgiDriver):
 
     def __init__(
         self,
-        registry: SessionRegistry,
+        engine: Engine,
         record: SessionRecord,
         access: Access,
         receive: Receive,
@@ -193,7 +187,7 @@ class _WebSocketDriver(_AsgiDriver):
         answers: bool,
     ) -> None:
         super().__init__(
-            registry,
+            engine,
             record,
             access,
             receive,
@@ -210,9 +204,7 @@ class _WebSocketDriver(_AsgiDriver):
         if isinstance(step, Write):
             await self._send({"type": "websocket.send", "text": step.data})
         else:
-            await self._send(
-                {"type": "websocket.close", "code": step.code, "reason": step.reason}
-            )
+            await self._send({"type": "websocket.close", "code": step.code, "reason": step.reason})
 
 
 class _SseDriver(_AsgiDriver):
@@ -220,13 +212,13 @@ class _SseDriver(_AsgiDriver):
 
     def __init__(
         self,
-        registry: SessionRegistry,
+        engine: Engine,
         record: SessionRecord,
         access: Access,
         receive: Receive,
         send: Send,
     ) -> None:
-        super().__init__(registry, record, access, receive, send, transport=Transport.SSE)
+        super().__init__(engine, record, access, receive, send, transport=Transport.SSE)
 
     async def read(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -254,14 +246,6 @@ def _request(scope: Scope) -> Request:
         scope.get("query_string", b""),
         client[0] if client else None,
     )
-
-
-def _told(error: Exception, request: Request) -> ProgressError:
-    """Returns what the client is told; what it must not know goes to the log."""
-    if isinstance(error, ProgressError):
-        return error
-    _logger.error("%s failed", request.path, exc_info=error)
-    return ProgressError()
 
 
 async def _respond(send: Send, response: Response, request: Request) -> None:

@@ -6,16 +6,16 @@ The tree::
     ├── InvalidSettings (ValueError)      a setting is unknown, out of range or inconsistent
     ├── InvalidEvent (ValueError)         an event that cannot be emitted as it is
     │   └── EventTooLarge                 ... because its encoding passes ``max_event_bytes``
-    ├── InvalidSessionId (ValueError)     an id outside the alphabet, or one only the library may choose
+    ├── InvalidSessionId (ValueError)     outside the alphabet, or one only the library may choose
     ├── SessionError                      has ``session_id``
     │   ├── SessionUnknown                no session of that id was ever here
-    │   ├── SessionGone                   it ended and its record has expired; has ``status``, ``ended_at``
-    │   ├── SessionConflict               the id exists in a state that does not allow what was asked
+    │   ├── SessionGone                   it ended and its record has expired
+    │   ├── SessionConflict               its state does not allow what was asked
     │   ├── SessionEnded                  a strict call after the end
-    │   ├── SessionCancelled              raised out of a block whose session was asked to cancel
+    │   ├── SessionCancelled              out of a block that was asked to cancel
     │   └── WrongProcess                  the id was made by another process of a memory store
     ├── IllegalTransition                 the state table has no such step
-    ├── TooManySessions                   the process is full, and everything that may be evicted was
+    ├── TooManySessions                   the process is full, nothing more may be evicted
     ├── TooManySubscribers                the session, principal or process has its full number
     ├── Forbidden                         ``authorize`` (or the default rule) said no
     ├── Draining                          the registry is shutting down
@@ -28,7 +28,7 @@ Errors that can reach a client carry ``code``, a key of :data:`CODES`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "CODES",
@@ -116,6 +116,11 @@ class ProgressError(Exception):
     def __init__(self, message: str = "") -> None:
         super().__init__(message or CODES[self.code].sentence)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is otherwise rebuilt by calling its class with its message, which is not
+        # what these take; process pools and task queues pickle what a job raises.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
 
 class InvalidSettings(ProgressError, ValueError):
     """A setting is unknown, out of range, or does not fit another one."""
@@ -182,7 +187,8 @@ class SessionGone(SessionError):
 
     def __init__(self, session_id: str, status: str, ended_at: str) -> None:
         super().__init__(
-            session_id, f"Session {session_id!r} ended ({status}) at {ended_at}; its record is gone."
+            session_id,
+            f"Session {session_id!r} ended ({status}) at {ended_at}; its record is gone.",
         )
         self.status = status
         self.ended_at = ended_at
@@ -222,7 +228,9 @@ class SessionCancelled(SessionError):
     code = "conflict"
 
     def __init__(self, session_id: str, reason: str | None = None) -> None:
-        super().__init__(session_id, f"Session {session_id!r} was cancelled. {reason or ''}".rstrip())
+        super().__init__(
+            session_id, f"Session {session_id!r} was cancelled. {reason or ''}".rstrip()
+        )
         self.reason = reason
 
 
@@ -311,3 +319,7 @@ class PublicError(ProgressError):
         self.message = message
         self.public_code = code
         self.retryable = retryable
+
+
+def _rebuilt(cls: type[ProgressError], args: tuple[Any, ...]) -> ProgressError:
+    return cls.__new__(cls, *args)

@@ -1,4 +1,4 @@
-"""The typed events of a session: immutable records, one discriminated union, strict out and liberal in.
+"""The typed events of a session: immutable records in one union, strict out and liberal in.
 
 Wire form: a JSON object with a dotted ``type``, ``seq`` and ``time``, then the event's own fields.
 Absent optional fields are left out. An event that is constructed to be emitted has neither ``seq``
@@ -52,10 +52,13 @@ __all__ = [
 StepKind: TypeAlias = Literal["phase", "agent", "tool", "model", "step"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 
-# The union keeps counts as integers; beyond 2**53 a JSON reader would round them silently, so
-# they are rounded here, where both ends see the same number.
-_EXACT: Final = 2**53
-Number = Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | float
+EXACT: Final = 2**53
+"""Up to here every JSON reader keeps integers exact."""
+
+Count = Annotated[int, Field(ge=-EXACT, le=EXACT)]
+# The union keeps counts as integers; what a JSON reader would round silently is rounded here, where
+# both ends see the same number.
+Number = Count | float
 
 
 class _Record(BaseModel):
@@ -73,10 +76,10 @@ class EventBase(_Record):
 
     seq: int | None = None
     time: datetime | None = None
-    truncated_bytes: int | None = None
+    truncated_bytes: Count | None = None
 
     free_fields: ClassVar[tuple[str, ...]] = ()
-    """Names of fields that hold any JSON value: these are normalised and redacted at emit."""
+    """Names of fields that hold any JSON value: these are normalised and masked at emit."""
 
 
 class ErrorInfo(_Record):
@@ -101,7 +104,7 @@ class SessionStarted(EventBase):
     """The producer began; the first event of most epochs."""
 
     type: Literal["session.started"] = "session.started"
-    attempt: int = 1
+    attempt: Count = 1
     title: str | None = None
     metadata: dict[str, Any] | None = None
     plan: list[PlannedStep] | None = None
@@ -125,9 +128,10 @@ class SessionRetrying(EventBase):
     """The run failed and another one will follow: back to pending, no end."""
 
     type: Literal["session.retrying"] = "session.retrying"
-    attempt: int
+    attempt: Count
     error: ErrorInfo
     retry_at: datetime | None = None
+    free_fields = ("error",)
 
 
 class SessionCompleted(EventBase):
@@ -135,7 +139,7 @@ class SessionCompleted(EventBase):
 
     type: Literal["session.completed"] = "session.completed"
     result: Any = None
-    result_bytes: int | None = None
+    result_bytes: Count | None = None
     free_fields = ("result",)
 
 
@@ -144,6 +148,7 @@ class SessionFailed(EventBase):
 
     type: Literal["session.failed"] = "session.failed"
     error: ErrorInfo
+    free_fields = ("error",)
 
 
 class SessionCancelled(EventBase):
@@ -201,6 +206,7 @@ class StepFailed(EventBase):
     type: Literal["step.failed"] = "step.failed"
     step_id: str
     error: ErrorInfo
+    free_fields = ("error",)
 
 
 class StepCancelled(EventBase):
@@ -259,8 +265,8 @@ class UsageReported(EventBase):
 
     type: Literal["usage.reported"] = "usage.reported"
     model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     cost: Number | None = None
     currency: str | None = None
     step_id: str | None = None
@@ -299,7 +305,7 @@ class EventsDropped(EventBase):
     """What an overflowing outbox gave up, by type."""
 
     type: Literal["events.dropped"] = "events.dropped"
-    by_type: dict[str, int]
+    by_type: dict[str, Count]
 
 
 class CustomEmitted(EventBase):
@@ -314,7 +320,7 @@ class CustomEmitted(EventBase):
 class CustomEvent(EventBase):
     """Base of an application's own events.
 
-    ``class Quote(CustomEvent, name="quote")`` declares the fields of ``data``; instances are emitted
+    ``class Quote(CustomEvent, name="quote")`` declares the fields of ``data``; it is emitted
     as ``custom.emitted`` and arrive as ``Quote`` wherever the class has been imported.
 
     Raises:
@@ -323,7 +329,6 @@ class CustomEvent(EventBase):
     """
 
     custom_name: ClassVar[str] = ""
-    _classes: ClassVar[dict[str, type[CustomEvent]]] = {}
 
     def __init_subclass__(cls, *, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -332,15 +337,17 @@ class CustomEvent(EventBase):
     def __pydantic_init_subclass__(cls, *, name: str = "", **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if not name:
-            raise TypeError(f'{cls.__name__} needs a name: class {cls.__name__}(CustomEvent, name="…")')
-        known = CustomEvent._classes.get(name)
+            raise TypeError(
+                f'{cls.__name__} needs a name: class {cls.__name__}(CustomEvent, name="…")'
+            )
+        known = _CUSTOM.get(name)
         if known is not None and _identity(known) != _identity(cls):
             raise TypeError(f"The custom event {name!r} is already {_identity(known)}.")
-        hidden = {"type", "seq", "time", "truncated_bytes"} & set(cls.__annotations__)
+        hidden = _OWN_NAMES & set(cls.__annotations__)
         if hidden:
             raise TypeError(f"{cls.__name__} may not declare {', '.join(sorted(hidden))}.")
         cls.custom_name = name
-        CustomEvent._classes[name] = cls
+        _CUSTOM[name] = cls
 
     @property
     def type(self) -> Literal["custom.emitted"]:
@@ -350,11 +357,15 @@ class CustomEvent(EventBase):
     @property
     def data(self) -> dict[str, Any]:
         """The application's fields as JSON-ready data."""
-        return self.model_dump(mode="json", exclude=set(EventBase.model_fields))
+        return self.model_dump(mode="json", by_alias=True, exclude=set(EventBase.model_fields))
+
+
+_CUSTOM: dict[str, type[CustomEvent]] = {}
+_OWN_NAMES = frozenset({"type", "data", "custom_name", "free_fields", *EventBase.model_fields})
 
 
 class UnknownEvent(BaseModel):
-    """An event of a later version, or one that does not fit its type: kept whole, ignored by folds."""
+    """An event of a later version, or one that does not fit its type; folds ignore it."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -416,27 +427,32 @@ def parse_event(wire: Mapping[str, Any]) -> Event:
     Args:
         wire: the decoded JSON object; at least ``type`` must be a string.
     """
-    if wire.get("type") == "custom.emitted":
-        custom = _parse_custom(wire)
-        if custom is not None:
-            return custom
-    model = _KNOWN.get(wire.get("type", ""))
+    type_: str = wire["type"]
+    if type_ == "custom.emitted" and (custom := _parse_custom(wire)) is not None:
+        return custom
+    model = _KNOWN.get(type_)
     try:
         if model is not None:
             return cast("Event", model.model_validate(wire, strict=False, extra="ignore"))
+        return UnknownEvent.model_validate(wire)
     except ValidationError:
-        pass
-    return UnknownEvent.model_validate(wire)
+        return _unknown(wire)
+
+
+def _unknown(wire: Mapping[str, Any]) -> UnknownEvent:
+    try:
+        return UnknownEvent.model_validate(wire)
+    except ValidationError:  # even its seq or time is nothing we know
+        return UnknownEvent.model_validate({**wire, "seq": None, "time": None})
 
 
 def _parse_custom(wire: Mapping[str, Any]) -> CustomEvent | None:
-    cls = CustomEvent._classes.get(wire.get("name", ""))
-    data = wire.get("data")
+    name, data = wire.get("name"), wire.get("data")
+    cls = _CUSTOM.get(name) if isinstance(name, str) else None
     if cls is None or not isinstance(data, Mapping):
         return None
+    base = {field: wire.get(field) for field in EventBase.model_fields}
     try:
-        return cls.model_validate(
-            {**data, "seq": wire.get("seq"), "time": wire.get("time")}, strict=False, extra="ignore"
-        )
+        return cls.model_validate({**data, **base}, strict=False, extra="ignore")
     except ValidationError:
         return None

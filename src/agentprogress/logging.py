@@ -31,6 +31,7 @@ class SessionHandler(logging.Handler):
         self._to = session
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Sends one record; what goes wrong is handled as logging handles it, never raised."""
         # What the library logs about a session must not come back into it.
         if record.name == "agentprogress" or record.name.startswith("agentprogress."):
             return
@@ -38,10 +39,13 @@ class SessionHandler(logging.Handler):
             session = self._to if self._to is not None else current_session()
             if session:
                 session.log(record.getMessage(), level_name(record.levelno), logger=record.name)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logging's own way to report it
             self.handleError(record)
 
 
 def level_name(level: int) -> LogLevel:
     """Returns the event's level for a number of the logging module."""
-    return next((name for least, name in _LEVELS if level >= least), "debug")
+    for least, name in _LEVELS:
+        if level >= least:
+            return name
+    return "debug"

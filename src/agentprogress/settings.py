@@ -16,7 +16,9 @@ MIB = 1024 * KIB
 HOUR = 3600.0
 
 
-def _setting(default: Any, doc: str, *, above: float | None = None, least: float | None = None) -> Any:
+def _setting(
+    default: Any, doc: str, *, above: float | None = None, least: float | None = None
+) -> Any:
     return dataclasses.field(default=default, metadata={"doc": doc, "above": above, "least": least})
 
 
@@ -46,66 +48,120 @@ class Settings:
     delivery_interval: float = _seconds(0.04, "Shortest time between two publications of a session")
     max_batch_events: int = _count(256, "Events in one write")
     max_batch_bytes: int = _size(64 * KIB, "Size of one write; a larger frame goes alone")
-    flush_timeout: float = _seconds(1.0, "Longest wait of flush() for subscribers that are not blocked")
+    flush_timeout: float = _seconds(
+        1.0, "Longest wait of flush() for subscribers that are not blocked"
+    )
     close_flush_timeout: float = _seconds(5.0, "Longest wait for storage when a block is left")
 
-    # History and snapshot of one session
+    # History of one session
     max_history_events: int = _count(1_000, "Events retained in a session's history")
     max_history_bytes: int = _size(MIB, "Encoded events retained in a session's history", least=KIB)
+
+    # Snapshot of one session. Its bounds add up to less than 256 KiB where a code point takes one
+    # byte, and to less than 512 KiB whatever the text is: what is counted in bytes holds for any
+    # text, and a code point takes at most 6 bytes in JSON (a control character).
+    #
+    #                                                  any text    1 byte each    6 bytes each
+    #   steps, artifacts, requests and custom data      159,744
+    #   logs                                             32,768
+    #   inline result                                    16,384
+    #   metadata, detail of the error                     8,192
+    #   4 texts with their ids, role and channel            440         34,816         208,896
+    #   title, code and message of the error                             1,128           6,768
+    #   sums in 20 currencies                               580          2,560          15,360
+    #   names of fields, counts, times                    2,000
+    #   together                                        220,108         38,504         231,024
     max_logs: int = _count(50, "Log messages in a snapshot")
     max_steps: int = _count(500, "Steps in a snapshot; ended ones go first, oldest first")
     max_texts: int = _count(4, "Texts in a snapshot")
-    max_text_chars: int = _count(8_192, "Code points kept of each text in a snapshot, the last ones")
+    max_text_chars: int = _count(8_192, "Code points kept of each text in a snapshot, the last")
     max_artifacts: int = _count(100, "Artifacts in a snapshot")
     max_requests: int = _count(20, "Open input requests in a snapshot")
-    max_custom: int = _count(20, "Names of custom events in a snapshot")
-    max_custom_chars: int = _count(4_096, "Characters of one custom event's data in a snapshot")
+    max_custom: int = _count(20, "Names of custom events, and currencies, in a snapshot")
     max_string_chars: int = _count(500, "Code points of any other string in a snapshot")
+    max_value_bytes: int = _size(4 * KIB, "Any one free-form value in a snapshot")
+    max_log_bytes: int = _size(32 * KIB, "All log messages in a snapshot")
+    max_record_bytes: int = _size(
+        156 * KIB, "All steps, artifacts, requests and custom data in a snapshot"
+    )
 
     # Events
-    max_event_bytes: int = _size(64 * KIB, "Size of one encoded event", least=KIB)
-    max_field_bytes: int = _size(8 * KIB, "Size of a step's input, output, message or a log's fields", least=64)
+    max_event_bytes: int = _size(64 * KIB, "One encoded event", least=KIB)
+    max_field_bytes: int = _size(
+        8 * KIB, "A step's input, output, message or a log's fields", least=64
+    )
+    max_id_chars: int = _count(128, "Code points of an id, role, channel or currency", least=32)
     max_delta_chars: int = _count(4_096, "Code points of one text.delta; longer ones are split")
-    max_repr_chars: int = _count(200, "Characters of the repr that stands for an unencodable value", least=8)
-    max_result_bytes: int = _size(8 * MIB, "Size of an encoded result", least=KIB)
-    max_inline_result_bytes: int = _size(16 * KIB, "Size up to which a result travels in the event")
+    max_repr_chars: int = _count(
+        200, "Characters of the repr that stands for an unencodable value", least=8
+    )
+    max_result_bytes: int = _size(8 * MIB, "An encoded result", least=KIB)
+    max_inline_result_bytes: int = _size(16 * KIB, "Up to here a result travels in the event")
 
     # Lifetime
     pending_ttl: float = _seconds(24 * HOUR, "Time a reserved session may wait for its producer")
     history_ttl: float = _seconds(900.0, "Time the history is kept, from the session's end")
-    result_ttl: float = _seconds(24 * HOUR, "Time snapshot and result are kept, from the session's end")
+    result_ttl: float = _seconds(
+        24 * HOUR, "Time snapshot and result are kept, from the session's end"
+    )
     tombstone_ttl: float = _seconds(24 * HOUR, "Time a tombstone is kept after the result")
     max_sweep: int = _count(1_000, "Removals in one turn of the loop")
 
     # Bounds of a process
     max_sessions: int = _count(10_000, "Sessions in a process")
-    max_store_bytes: int = _size(256 * MIB, "Encoded bytes of all sessions of a process", least=64 * KIB)
-    event_overhead_bytes: int = _size(256, "What an event is counted for beyond its encoding", least=0)
-    min_history_bytes: int = _size(64 * KIB, "Size to which running histories shrink when memory is short", least=KIB)
+    max_store_bytes: int = _size(
+        256 * MIB, "Encoded bytes of all sessions of a process", least=64 * KIB
+    )
+    event_overhead_bytes: int = _size(
+        256, "What an event is counted for beyond its encoding", least=0
+    )
+    min_history_bytes: int = _size(
+        64 * KIB, "Size to which running histories shrink when memory is short", least=KIB
+    )
     max_tombstones: int = _count(100_000, "Tombstones in a process")
     max_session_subscribers: int = _count(64, "Subscribers of one session and principal")
     max_subscribers: int = _count(20_000, "Subscribers in a process")
 
     # Connections
     heartbeat_interval: float = _seconds(15.0, "Cadence of heartbeats on every connection", least=1)
-    pong_timeout: float = _seconds(10.0, "Longest wait for the pong of a client that offered to answer", least=1)
+    pong_timeout: float = _seconds(
+        10.0, "Longest wait for the pong of a client that offered to answer", least=1
+    )
     write_timeout: float = _seconds(10.0, "Longest time a write may be blocked", least=1)
-    snapshot_write_timeout: float = _seconds(40.0, "Longest time the write of a snapshot may be blocked", least=1)
-    close_timeout: float = _seconds(2.0, "Longest wait for the peer to close after the end", least=1)
-    max_connection_age: float | None = _seconds(None, "Age at which a connection is told to reconnect", least=1)
+    snapshot_write_timeout: float = _seconds(
+        40.0, "Longest time the write of a snapshot may be blocked", least=1
+    )
+    close_timeout: float = _seconds(
+        2.0, "Longest wait for the peer to close after the end", least=1
+    )
+    max_connection_age: float | None = _seconds(
+        None, "Age at which a connection is told to reconnect", least=1
+    )
     stall_threshold: float = _seconds(1.0, "Lateness of the loop from which deadlines are moved")
     max_client_frame_bytes: int = _size(16 * KIB, "Size of a frame from a client")
     max_wait: float = _seconds(20.0, "Longest ?wait= of a long poll")
     max_page_events: int = _count(1_000, "Events in one page")
-    min_retry_window: float = _seconds(0.2, "Smallest window over which clients spread their return")
-    max_retry_window: float = _seconds(20.0, "Largest window over which clients spread their return")
-    max_reconnects_per_second: int = _count(1_000, "Rate of returning clients that the retry window aims at")
+    min_retry_window: float = _seconds(
+        0.2, "Smallest window over which clients spread their return"
+    )
+    max_retry_window: float = _seconds(
+        20.0, "Largest window over which clients spread their return"
+    )
+    max_reconnects_per_second: int = _count(
+        1_000, "Rate of returning clients that the retry window aims at"
+    )
     max_drain_window: float = _seconds(10.0, "Largest window of the reconnects sent by a drain")
 
     # Behaviour
-    strict: bool = _setting(False, "Sugar raises what it would otherwise repair, drop or log (for tests)")
-    expose_errors: bool = _setting(False, "Viewers see the text of every exception (for development)")
-    base_url: str = _setting("/progress", "Where clients find the mounted app; session handles begin with it")
+    strict: bool = _setting(
+        False, "Sugar raises what it would otherwise repair, drop or log (for tests)"
+    )
+    expose_errors: bool = _setting(
+        False, "Viewers see the text of every exception (for development)"
+    )
+    base_url: str = _setting(
+        "/progress", "Where clients find the mounted app; session handles begin with it"
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -113,11 +169,20 @@ class Settings:
         for smaller, larger in _ORDERED:
             if getattr(self, smaller) > getattr(self, larger):
                 raise InvalidSettings(
-                    f"{smaller} ({getattr(self, smaller)}) may not exceed {larger} ({getattr(self, larger)})."
+                    f"{smaller} ({getattr(self, smaller)}) may not exceed "
+                    f"{larger} ({getattr(self, larger)})."
                 )
+        # A delta is never cut: escaped to six bytes a code point, it must fit beside its ids.
+        if self.max_delta_chars * _DELTA_EVENT_RATIO > self.max_event_bytes:
+            raise InvalidSettings(
+                f"max_event_bytes ({self.max_event_bytes}) must be at least {_DELTA_EVENT_RATIO} "
+                f"times max_delta_chars ({self.max_delta_chars})."
+            )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, *, prefix: str = "AGENTPROGRESS_") -> Self:
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, *, prefix: str = "AGENTPROGRESS_"
+    ) -> Self:
         """Reads settings from environment variables named ``AGENTPROGRESS_<FIELD>``.
 
         Args:
@@ -125,7 +190,7 @@ class Settings:
             prefix: what a variable must begin with to be read.
 
         Raises:
-            InvalidSettings: a variable with the prefix names no setting, or its value does not parse.
+            InvalidSettings: a variable with the prefix names no setting, or does not parse.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
@@ -138,6 +203,8 @@ class Settings:
             values[name] = _parse(fields[name], variable, text)
         return cls(**values)
 
+
+_DELTA_EVENT_RATIO = 10
 
 # A bound that only makes sense below another one.
 _ORDERED = (
@@ -159,7 +226,9 @@ def _check(field: dataclasses.Field[Any], value: object) -> None:
     kind = str(field.type)
     if value is None and "None" in kind:
         return
-    expected: type | tuple[type, ...] = {"bool": bool, "str": str, "int": int}.get(kind, (int, float))
+    expected: type | tuple[type, ...] = {"bool": bool, "str": str, "int": int}.get(
+        kind, (int, float)
+    )
     if not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool"):
         raise InvalidSettings(f"{field.name} must be {kind}, not {value!r}.")
     if not isinstance(value, int | float):

@@ -15,6 +15,7 @@ from .events import ErrorInfo
 
 __all__ = [
     "ArtifactState",
+    "ErrorState",
     "Gap",
     "LogState",
     "RequestState",
@@ -28,6 +29,12 @@ __all__ = [
 
 class _State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ErrorState(ErrorInfo):
+    """What ended a step or the session; read liberally."""
+
+    model_config = ConfigDict(strict=False, extra="ignore")
 
 
 class StepState(_State):
@@ -46,7 +53,7 @@ class StepState(_State):
     progress: float | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    error: ErrorInfo | None = None
+    error: ErrorState | None = None
 
 
 class TextState(_State):
@@ -65,8 +72,8 @@ class LogState(_State):
     """One of the last log messages."""
 
     seq: int
-    time: datetime
-    level: str
+    time: datetime | None = None
+    level: str = "info"
     message: str
     step_id: str | None = None
     logger: str | None = None
@@ -121,7 +128,7 @@ class SessionSnapshot(_State):
     progress: float | None = None
     result: Any = None
     result_bytes: int | None = None
-    error: ErrorInfo | None = None
+    error: ErrorState | None = None
     cancel_requested: bool = False
     steps: list[StepState] = []
     texts: list[TextState] = []

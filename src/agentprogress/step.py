@@ -6,14 +6,15 @@ repaired, cut or dropped (and counted) rather than raised, unless ``Settings.str
 
 from __future__ import annotations
 
-import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ._ambient import enter_scope, leave_scope
 from ._core.jsonable import clean_text
 from ._core.outbox import Counter, Delta, Progress
+from ._given import as_number, as_text, text_or_none
 from ._ids import short_id
+from ._producer import Producer
 from .events import LogLevel, StepKind
 
 if TYPE_CHECKING:
@@ -21,32 +22,28 @@ if TYPE_CHECKING:
 
 __all__ = ["Scope", "Step", "TextStream"]
 
-_EXACT = 2**53
-
 
 class Scope:
     """What can be done in a session and in each of its steps."""
 
     __slots__ = ()
 
+    _producer: Producer
+
     @property
-    def _session(self) -> ProgressSession:
+    def session(self) -> ProgressSession:
+        """The session this belongs to."""
         raise NotImplementedError
 
     @property
     def _step_id(self) -> str | None:
         raise NotImplementedError
 
-    @property
-    def session(self) -> ProgressSession:
-        """The session this belongs to."""
-        return self._session
-
     def __bool__(self) -> bool:
         """False only where there is no session: code under instrumentation runs anywhere."""
-        return self._session.recorded
+        return self._producer.recorded
 
-    def step(
+    def step(  # noqa: PLR0913 - every one of them belongs to a step
         self,
         name: str,
         *,
@@ -58,7 +55,7 @@ class Scope:
         weight: float | None = None,
         input: Any = None,
     ) -> Step:
-        """Starts a step, now. ``with`` only ends it, so hooks may start and end in different places.
+        """Starts a step, now; ``with`` only ends it: hooks may start and end in different places.
 
         Args:
             name: what people read.
@@ -70,25 +67,31 @@ class Scope:
             weight: its share of overall progress if it is top-level; 1 by default.
             input: any JSON value; kept in history, not in snapshots.
         """
-        session = self._session
-        parent_id = parent._step_id if parent is not None else self._step_id
-        name = as_text(name)
-        step = Step(session, step_id or session.planned_step(kind, name, parent_id) or short_id())
-        if session.recorded:
-            session.send(
-                {
-                    "type": "step.started",
-                    "step_id": step.step_id,
-                    "kind": as_text(kind),
-                    "name": name,
-                    "parent_id": parent_id,
-                    "total": as_number(total),
-                    "unit": unit,
-                    "weight": as_number(weight),
-                    "input": input,
-                }
-            )
+        producer = self._producer
+        if not producer.recorded:
+            return Step(self.session, "", producer)
+        parent_id = self._step_id if parent is None else self._id_of(parent)
+        name, kind_name = as_text(name), as_text(kind)
+        planned = producer.planned_step(kind_name, name, parent_id)
+        step = Step(self.session, text_or_none(step_id) or planned or short_id(), producer)
+        producer.send(
+            {
+                "type": "step.started",
+                "step_id": step.step_id,
+                "kind": kind_name,
+                "name": name,
+                "parent_id": parent_id or None,
+                "total": total,
+                "unit": unit,
+                "weight": weight,
+                "input": input,
+            }
+        )
         return step
+
+    @staticmethod
+    def _id_of(parent: object) -> str | None:
+        return parent._step_id if isinstance(parent, Scope) else text_or_none(parent)
 
     def phase(self, name: str, **options: Any) -> Step:
         """Starts a phase; options as for `step`."""
@@ -117,13 +120,13 @@ class Scope:
             logger: where it comes from.
             fields: any JSON values.
         """
-        session = self._session
-        if session.recorded:
-            session.send(
+        producer = self._producer
+        if producer.recorded:
+            producer.send(
                 {
                     "type": "log.message",
                     "level": level,
-                    "message": message if type(message) is str else as_text(message),
+                    "message": message,
                     "step_id": self._step_id,
                     "logger": logger,
                     "fields": fields or None,
@@ -140,7 +143,12 @@ class Scope:
             role: who speaks, e.g. ``assistant``.
             channel: ``answer`` or ``reasoning``.
         """
-        return TextStream(self._session, message_id or short_id(), role, channel, self._step_id)
+        about = {
+            "role": role,
+            "channel": channel,
+            "step_id": self._step_id,
+        }
+        return TextStream(self._producer, text_or_none(message_id) or short_id(), about)
 
     def artifact(
         self,
@@ -163,15 +171,15 @@ class Scope:
         Returns:
             The artifact's id.
         """
-        artifact_id = artifact_id or short_id()
-        if self._session.recorded:
-            self._session.send(
+        artifact_id = text_or_none(artifact_id) or short_id()
+        if self._producer.recorded:
+            self._producer.send(
                 {
                     "type": "artifact.created",
                     "artifact_id": artifact_id,
-                    "name": as_text(name),
+                    "name": name,
                     "media_type": media_type,
-                    "url": None if url is None else str(url),
+                    "url": url,
                     "data": data,
                     "step_id": self._step_id,
                 }
@@ -196,14 +204,14 @@ class Scope:
             cost: in `currency`.
             currency: ISO 4217, e.g. ``USD``.
         """
-        if self._session.recorded:
-            self._session.send(
+        if self._producer.recorded:
+            self._producer.send(
                 {
                     "type": "usage.reported",
                     "model": model,
-                    "input_tokens": as_number(input_tokens),
-                    "output_tokens": as_number(output_tokens),
-                    "cost": as_number(cost),
+                    "input_tokens": input_tokens,
+                    "output_tokens": output_tokens,
+                    "cost": cost,
                     "currency": currency,
                     "step_id": self._step_id,
                 }
@@ -213,10 +221,11 @@ class Scope:
 class Step(Scope):
     """One step of the session's tree, open until it is completed, failed or cancelled once."""
 
-    __slots__ = ("_counter", "_ended", "_of", "_outer")
+    __slots__ = ("_counter", "_ended", "_of", "_outer", "_producer")
 
-    def __init__(self, session: ProgressSession, step_id: str) -> None:
+    def __init__(self, session: ProgressSession, step_id: str, producer: Producer) -> None:
         self._of = session
+        self._producer = producer
         self._counter = Counter(step_id)
         self._ended = False
         self._outer: Scope | None = None
@@ -227,7 +236,8 @@ class Step(Scope):
         return self._counter.step_id
 
     @property
-    def _session(self) -> ProgressSession:
+    def session(self) -> ProgressSession:
+        """The session it belongs to."""
         return self._of
 
     @property
@@ -235,7 +245,7 @@ class Step(Scope):
         return self._counter.step_id
 
     def advance(self, by: float = 1, message: str | None = None) -> None:
-        """Moves on by so much. Cheap enough for a loop of millions: pending moves become one event."""
+        """Moves on by so much. Cheap enough for a loop of millions: pending moves become one."""
         self._progress(advance=as_number(by), message=message)
 
     def update(
@@ -250,12 +260,12 @@ class Step(Scope):
 
     def fail(self, error: BaseException | str) -> None:
         """Ends the step with an error; the session may go on."""
-        if not self._ended and self._session.recorded:
-            self._end({"type": "step.failed", "error": self._session.describe_error(error)})
+        if not self._ended and self._producer.recorded:
+            self._end({"type": "step.failed", "error": self._producer.describe_error(error)})
 
     def cancel(self, reason: str | None = None) -> None:
         """Gives the step up."""
-        self._end({"type": "step.cancelled", "reason": None if reason is None else as_text(reason)})
+        self._end({"type": "step.cancelled", "reason": reason})
 
     def __enter__(self) -> Self:
         self._outer = enter_scope(self)
@@ -295,50 +305,43 @@ class Step(Scope):
         total: float | None = None,
         message: str | None = None,
     ) -> None:
-        session = self._session
-        if session.recorded and not self._ended:
+        producer = self._producer
+        if producer.recorded and not self._ended:
             if message is not None:
-                message = session.short(message)
-            session.put(
-                Progress(session.stamp(), self._counter, advance, current, total, message)
-            )
+                message = producer.short(message)
+            time = producer.hub.stamp()
+            producer.put(Progress(time, self._counter, advance, current, total, message))
 
     def _end(self, wire: dict[str, Any]) -> None:
-        if not self._ended and self._session.recorded:
+        if not self._ended and self._producer.recorded:
             self._ended = True
-            self._session.send({"step_id": self._step_id, **wire})
+            self._producer.send({"type": wire["type"], "step_id": self._step_id, **wire})
 
 
 class TextStream:
     """A text that grows while somebody reads it."""
 
-    __slots__ = ("_about", "_done", "_session", "message_id")
+    __slots__ = ("_about", "_done", "_producer", "message_id")
 
-    def __init__(
-        self,
-        session: ProgressSession,
-        message_id: str,
-        role: str | None,
-        channel: str | None,
-        step_id: str | None,
-    ) -> None:
+    def __init__(self, producer: Producer, message_id: str, about: dict[str, str | None]) -> None:
         self.message_id = message_id
-        self._session = session
+        self._producer = producer
         self._done = False
-        self._about = {"role": role, "channel": channel, "step_id": step_id}
+        self._about = about
 
     def write(self, delta: str) -> None:
         """Adds to the text. Deltas that are still pending become one."""
-        session = self._session
-        if delta and session.recorded and not self._done:
+        producer = self._producer
+        if producer.recorded and not self._done:
             text = delta if type(delta) is str and delta.isascii() else clean_text(as_text(delta))
-            session.put(Delta(session.stamp(), self.message_id, text, self._about))
+            if text:
+                producer.put(Delta(producer.hub.stamp(), self.message_id, text, self._about))
 
     def complete(self) -> None:
         """The text is whole; a second time is ignored."""
-        if not self._done and self._session.recorded:
+        if not self._done and self._producer.recorded:
             self._done = True
-            self._session.send({"type": "text.completed", "message_id": self.message_id})
+            self._producer.send({"type": "text.completed", "message_id": self.message_id})
 
     def __enter__(self) -> Self:
         return self
@@ -351,28 +354,3 @@ class TextStream:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.complete()
-
-
-def as_text(value: object) -> str:
-    """Returns what somebody passed for a text as one, even if its ``str`` fails."""
-    if isinstance(value, str):
-        return value
-    try:
-        return str(value)
-    except Exception:  # somebody's __str__: whatever it raises must not reach the job
-        return f"<{type(value).__name__}>"
-
-
-def as_number(value: object) -> float | None:
-    """Returns what somebody passed for a number as one that JSON can carry, or None."""
-    if isinstance(value, int):
-        return int(value) if -_EXACT <= value <= _EXACT else float_or_none(value)
-    return None if value is None else float_or_none(value)
-
-
-def float_or_none(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None

@@ -13,12 +13,12 @@ from pydantic_core import from_json
 from ._core.batch import Batch
 from ._core.cursor import Cursor
 from ._core.history import Join, Resume
-from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase, Tombstone
+from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .events import Event
 from .snapshot import Gap, SessionSnapshot, Snapshot
 
 if TYPE_CHECKING:
-    from .registry import SessionRegistry
+    from ._engine import Engine
 
 __all__ = ["Subscription"]
 
@@ -41,18 +41,18 @@ class _Reader(SubscriberBase):
 
 
 class Subscription:
-    """Iterates over a session's `Event`, `Snapshot` and `Gap` items, and ends after the terminal event.
+    """Iterates over a session's `Event`, `Snapshot` and `Gap` items, to the terminal event.
 
-    Strictly increasing seqs; every hole is announced by a `Gap` or a `Snapshot`. A reader that falls
-    off the history gets ``Gap(reason="slow")`` and a `Snapshot`, and goes on. When the session is
-    restarted under it, ``Snapshot(reset=True)`` comes first.
+    Strictly increasing seqs; every hole is announced by a `Gap` or a `Snapshot`. A reader that
+    falls off the history gets ``Gap(reason="slow")`` and a `Snapshot`, and goes on. When the session
+    is restarted under it, ``Snapshot(reset=True)`` comes first.
 
     Raises (from iteration):
         SessionGone: the session was deleted, or expired, before everything had been read.
     """
 
-    def __init__(self, registry: SessionRegistry, session_id: str, after: str | None) -> None:
-        self._registry = registry
+    def __init__(self, engine: Engine, session_id: str, after: str | None) -> None:
+        self._engine = engine
         self._session_id = session_id
         self._after = after
         self._reader: _Reader | None = None
@@ -77,7 +77,7 @@ class Subscription:
         return self._reader
 
     async def __aenter__(self) -> Self:
-        answer = self._join(self._registry.record(self._session_id), self._after)
+        answer = self._join(self._engine.record(self._session_id), self._after)
         self._resume = answer.resume
         return self
 
@@ -87,7 +87,7 @@ class Subscription:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._registry.dismiss(self._open_reader)
+        self._engine.dismiss(self._open_reader)
 
     def __aiter__(self) -> Self:
         return self
@@ -95,6 +95,8 @@ class Subscription:
     async def __anext__(self) -> Event | Snapshot | Gap:
         reader = self._open_reader
         while not self._items:
+            # Nobody else would run while there is always more to take.
+            await anyio.lowlevel.checkpoint()
             # A new event before looking: a wake-up after the look is then never lost.
             if reader.event.is_set():
                 reader.event = anyio.Event()
@@ -123,7 +125,7 @@ class Subscription:
             self._items.append(Gap(taken.missed.first, taken.missed.last, taken.missed.reason))
             self._add_snapshot(taken.state)
         elif isinstance(taken, Moved):
-            self._registry.dismiss(reader)
+            self._engine.dismiss(reader)
             self._join(taken.record, _OTHER_EPOCH)
         elif isinstance(taken, Ended):
             raise StopAsyncIteration
@@ -133,7 +135,7 @@ class Subscription:
 
     def _join(self, record: SessionRecord, cursor: str | None) -> Join:
         reader = _Reader(record)
-        joined = self._registry.admit(reader, cursor)
+        joined = self._engine.admit(reader, cursor)
         answer = joined.answer
         self._reader = reader
         self._position = answer.position

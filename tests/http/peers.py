@@ -1,4 +1,4 @@
-"""The other side of a connection: a client that speaks ASGI directly, and a real server in this loop."""
+"""The other side of a connection: a client that speaks ASGI directly, and a real server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class AsgiPeer:
     A peer that stops reading makes `send` wait, as a server with a full socket does.
     """
 
-    def __init__(self, path: str, *, kind: str = "websocket", subprotocols: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: str, *, kind: str = "websocket", subprotocols: tuple[str, ...] = ()
+    ) -> None:
         path, _, query = path.partition("?")
         self.scope: dict[str, Any] = {
             "type": kind,
@@ -102,7 +104,8 @@ class AsgiPeer:
 def read_sse(text: str) -> list[tuple[str, dict[str, Any], str]]:
     """Reads a whole stream of server-sent events as (event, data, last id), by WHATWG's rules."""
     found: list[tuple[str, dict[str, Any], str]] = []
-    event, data, last_id = "", [], ""
+    event, last_id = "", ""
+    data: list[str] = []
     for line in text.split("\n"):
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")

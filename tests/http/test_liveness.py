@@ -1,6 +1,8 @@
-"""Time on a connection: heartbeats, pongs, blocked writes, closes that do not come. Virtual time."""
+"""Time on a connection: heartbeats, pongs, blocked writes, closes that do not come."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +22,7 @@ async def test_heartbeats_come_on_a_fixed_cadence_whatever_else_is_sent() -> Non
             await site.clock.advance(1)
             if peer.types.count("heartbeat") > len(beats):
                 beats.append(site.clock.monotonic())
-    gaps = [later - earlier for earlier, later in zip(beats, beats[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(beats)]
     # The first is jittered between half and whole; slots are a second wide.
     assert 7 <= beats[0] <= 17
     assert len(beats) >= 4

@@ -1,4 +1,4 @@
-"""The read routes on a real uvicorn, through a real HTTP client: what curl and an EventSource see."""
+"""The read routes on a real uvicorn, through a real client: what curl and an EventSource see."""
 
 from __future__ import annotations
 
@@ -34,9 +34,13 @@ class Live:
         self.client = client
 
     async def get(self, path: str, **headers: str) -> httpx2.Response:
-        return await self.client.get(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        return await self.client.get(
+            path, headers={k.replace("_", "-"): v for k, v in headers.items()}
+        )
 
-    async def events(self, session_id: str, **headers: str) -> list[tuple[str, dict[str, Any], str]]:
+    async def events(
+        self, session_id: str, **headers: str
+    ) -> list[tuple[str, dict[str, Any], str]]:
         """Reads a stream to its end."""
         return read_sse((await self.get(f"/sessions/{session_id}/events", **headers)).text)
 
@@ -126,8 +130,12 @@ async def test_a_snapshot_carries_the_id_of_its_seq(live: Live) -> None:
 
 async def test_an_event_source_that_has_everything_is_told_to_stop(live: Live) -> None:
     session = finished(live)
-    assert (await live.get(f"/sessions/{session.id}/events", Last_Event_ID=session.cursor)).status_code == 204
-    frames = read_sse((await live.get(f"/sessions/{session.id}/events?after={session.cursor}")).text)
+    assert (
+        await live.get(f"/sessions/{session.id}/events", Last_Event_ID=session.cursor)
+    ).status_code == 204
+    frames = read_sse(
+        (await live.get(f"/sessions/{session.id}/events?after={session.cursor}")).text
+    )
     assert [data["type"] for _, data, _ in frames] == ["welcome", "end"]
     assert frames[0][1]["resume"] == "exact"
 
@@ -201,8 +209,8 @@ async def test_a_long_poll_returns_with_the_first_news(live: Live) -> None:
             tasks.start_soon(emit_when_followed)
             path = f"/sessions/{session.id}/page?after={session.cursor}&wait=15"
             page = (await live.get(path)).json()
-    assert [frame["type"] for frame in page["frames"]] == ["welcome", "log.message"]
-    assert page["done"] is False
+            assert [frame["type"] for frame in page["frames"]] == ["welcome", "log.message"]
+            assert page["done"] is False
     assert live.registry.stats().subscribers == 0
 
 
@@ -251,7 +259,7 @@ async def test_a_result_can_be_waited_for(live: Live) -> None:
 
         tasks.start_soon(end_when_waited_for)
         response = await live.get(f"/sessions/{session.id}/result?wait=15")
-    assert (response.status_code, response.json()) == (200, 42)
+        assert (response.status_code, response.json()) == (200, 42)
 
 
 async def test_a_large_result_is_announced_by_its_size_and_fetched(live: Live) -> None:

@@ -54,7 +54,9 @@ async def test_a_cursor_continues_exactly() -> None:
     assert [frame["message"] for frame in peer.frames[1:]] == ["3", "4"]
 
 
-async def test_a_late_subscriber_of_a_trimmed_session_gets_its_state_and_the_retained_tail() -> None:
+async def test_a_late_subscriber_of_a_trimmed_session_gets_its_state_and_the_retained_tail() -> (
+    None
+):
     site = Site(max_history_events=10)
     for number in range(50):
         site.session.log(str(number))
@@ -79,7 +81,9 @@ async def test_a_cursor_before_the_retained_tail_is_told_what_it_missed() -> Non
     assert (gap["missed_from"], gap["missed_to"], gap["reason"]) == (6, 41, "evicted")
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "0123456789-1", "", "%F0%9F%92%A5", "0123456789-" + "9" * 40])
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", "0123456789-1", "", "%F0%9F%92%A5", "0123456789-" + "9" * 40]
+)
 async def test_a_cursor_that_is_not_of_this_log_starts_over(cursor: str) -> None:
     site = Site()
     async with site.peer(f"ws?after={cursor}") as peer:

@@ -1,4 +1,4 @@
-"""One server-side connection, sans I/O: told what happened, it says what to write, when to close, by when.
+"""One server-side connection, sans I/O: told what happened, it says what to write, when to close.
 
 A driver writes what `next` returns, one thing at a time, and asks the log for more when it returns
 None. It never learns what time it is but by being told, and knows neither sockets nor tasks.
@@ -201,23 +201,20 @@ class Connection:
         return min(self._heartbeat_at, self._age_at, self._pong_by, self._write_by)
 
     def due(self, now: float) -> Due | None:
-        """Returns what time asks for, and moves on the deadlines that recur."""
+        """Returns what time asks for, and moves the heartbeat on."""
         if now >= self._write_by:
             return Due.DETACH
-        if now >= self._abort_at:
-            return Due.ABORT
         if self._phase is not _Phase.OPEN:
+            return Due.ABORT if now >= self._abort_at else None
+        for deadline, due in ((self._pong_by, Due.NO_PONG), (self._age_at, Due.RECONNECT)):
+            if now >= deadline:
+                return due
+        if now < self._heartbeat_at:
             return None
-        if now >= self._pong_by:
-            return Due.NO_PONG
-        if now >= self._age_at:
-            return Due.RECONNECT
-        if now >= self._heartbeat_at:
-            # Counted from the last one, not from now: the cadence does not drift.
-            while self._heartbeat_at <= now:
-                self._heartbeat_at += self._settings.heartbeat_interval
-            return Due.HEARTBEAT
-        return None
+        # Counted from the last one, not from now: the cadence does not drift.
+        while self._heartbeat_at <= now:
+            self._heartbeat_at += self._settings.heartbeat_interval
+        return Due.HEARTBEAT
 
     def _control(
         self,

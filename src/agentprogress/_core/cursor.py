@@ -17,11 +17,13 @@ TAG_CHARS = 4
 # 16 digits hold every seq that JSON readers keep exact (2**53); more is not a cursor of ours.
 _CURSOR = re.compile(rf"([0-9A-Za-z]{{{EPOCH_CHARS}}})-([0-9]{{1,16}})", re.ASCII)
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII)
-_TAGGED_ID = re.compile(rf"s_([0-9A-Za-z]{{{TAG_CHARS}}})[0-9A-Za-z]{{{GENERATED_CHARS}}}", re.ASCII)
+_TAGGED_ID = re.compile(
+    rf"s_([0-9A-Za-z]{{{TAG_CHARS}}})[0-9A-Za-z]{{{GENERATED_CHARS}}}", re.ASCII
+)
 
 
 class Cursor(NamedTuple):
-    """ "I have everything of this epoch up to and including this seq." """
+    """A subscriber's claim: I have everything of this epoch up to and including this seq."""
 
     epoch: str
     seq: int

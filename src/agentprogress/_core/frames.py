@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import from_json
 
@@ -11,7 +11,18 @@ from .history import Join, Missed
 from .jsonable import encode_json
 from .states import SessionStatus
 
-__all__ = ["PROTOCOL", "end", "error", "gap", "heartbeat", "is_pong", "reconnect", "retry_window", "snapshot", "welcome"]
+__all__ = [
+    "PROTOCOL",
+    "end",
+    "error",
+    "gap",
+    "heartbeat",
+    "is_pong",
+    "reconnect",
+    "retry_window",
+    "snapshot",
+    "welcome",
+]
 
 PROTOCOL: Final = 1
 
@@ -81,7 +92,7 @@ def reconnect(retry_after: float) -> bytes:
 
 def error(code: str, message: str, retry_after: float | None = None) -> bytes:
     """Followed by a close."""
-    frame = {
+    frame: dict[str, Any] = {
         "type": "error",
         "code": code,
         "message": message,
@@ -95,10 +106,10 @@ def error(code: str, message: str, retry_after: float | None = None) -> bytes:
 def is_pong(text: str) -> bool:
     """True for the one frame that a client may send; unknown fields are ignored."""
     try:
-        frame = from_json(text)
+        frame: Any = from_json(text)
     except ValueError:
         return False
-    return isinstance(frame, dict) and frame.get("type") == "pong"
+    return isinstance(frame, dict) and cast("dict[str, Any]", frame).get("type") == "pong"
 
 
 def end(status: str, head: int) -> bytes:

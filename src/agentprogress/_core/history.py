@@ -1,7 +1,7 @@
 """The log of one epoch: the bounded tail of its events and the fold of everything before them.
 
-`base` is the state at ``oldest - 1``, so base and tail always cover everything. Losing history loses
-detail, never state. Not thread-safe: its owner serialises calls.
+`base` is the state at ``oldest - 1``, so base and tail always cover everything: losing history
+loses detail, never state. Not thread-safe: its owner serialises calls.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class History:
         return position >= self.oldest - 1
 
     def batch(self, position: int) -> Batch | None:
-        """Returns the next events after a retained position, in one write's worth; None at the head."""
+        """Returns a write's worth of events after a retained position; None at the head."""
         if position >= self.head:
             return None
         batch = self._batches.get(position)

@@ -1,4 +1,4 @@
-"""The states of a session as one table. What the table does not list is illegal and changes nothing."""
+"""The states of a session as one table: what it does not list is illegal and changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SessionStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step is in its life; the verdict of its session may replace `RUNNING` or `PLANNED`."""
+    """Where a step is in its life; its session's verdict replaces `RUNNING` and `PLANNED`."""
 
     PLANNED = "planned"
     RUNNING = "running"

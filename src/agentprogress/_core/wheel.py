@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["Wheel"]
 
-T = TypeVar("T", bound=Hashable)
+T = TypeVar("T")
 
 
 class Wheel(Generic[T]):

@@ -1,7 +1,8 @@
 """Keeps sessions in this process: finds them, bounds them, expires them. No thread, no I/O.
 
 What goes when memory is short, in this order: histories of ended sessions, then what running ones
-hold beyond a small history, then the oldest results nobody follows; then there is no room.
+hold beyond a small history, then the oldest results nobody follows; then there is no room. The
+store's lock is never held together with a record's.
 """
 
 from __future__ import annotations
@@ -39,11 +40,16 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._records: dict[str, SessionRecord] = {}
         self._tombstones: dict[str, Tombstone] = {}
-        # In the order of their end: those with a history, and all of them.
-        self._with_history: dict[SessionRecord, None] = {}
-        self._ended: dict[SessionRecord, None] = {}
+        # What may be evicted, oldest first: histories of ended sessions, large ones, results.
+        self._histories: dict[SessionRecord, None] = {}
+        self._large: dict[SessionRecord, None] = {}
+        self._results: dict[SessionRecord, None] = {}
         self._wheel: Wheel[_Expiring] = Wheel()
         self._expires: dict[SessionRecord, float] = {}
+        self._relieving = threading.Lock()
+        self._counting = threading.Lock()
+        # Where eviction is tried: the bound, or above it while nothing may go.
+        self._crowded_at = settings.max_store_bytes
         self.size_bytes = 0
         self.swept = 0
 
@@ -66,7 +72,8 @@ class MemoryStore:
 
     def find(self, session_id: str) -> SessionRecord | Tombstone | None:
         """Returns what is known of an id."""
-        return self._records.get(session_id) or self._tombstones.get(session_id)
+        with self._lock:
+            return self._records.get(session_id) or self._tombstones.get(session_id)
 
     def add(self, record: SessionRecord) -> None:
         """Takes in a new record, in the place of an earlier one of its id.
@@ -74,36 +81,56 @@ class MemoryStore:
         Raises:
             TooManySessions: there is no room, after everything that may go has gone.
         """
+        if self._over:
+            self.relieve()
+            if self._over:
+                raise TooManySessions(f"max_store_bytes is {self._settings.max_store_bytes}")
         with self._lock:
             earlier = self._records.get(record.id)
-            if earlier is None:
-                self._make_room()
-            else:
+            full = earlier is None and len(self._records) >= self._settings.max_sessions
+        # Histories do not help here: what is counted is sessions.
+        if full and not self._remove_oldest_unfollowed():
+            raise TooManySessions(f"max_sessions is {self._settings.max_sessions}")
+        with self._lock:
+            if earlier is not None:
                 self._forget(earlier)
             tombstone = self._tombstones.pop(record.id, None)
             if tombstone is not None:
                 self._wheel.discard(tombstone)
             self._records[record.id] = record
+            self._wheel.set(record, self._clock.monotonic() + self._settings.pending_ttl)
+        if earlier is not None:
+            earlier.release()
 
-    def account(self, size_bytes: int) -> None:
-        """Adds to the bytes held."""
-        with self._lock:
+    def account(self, record: SessionRecord, size_bytes: int) -> None:
+        """Adds to the bytes held; its caller has the record's lock, so this takes no other."""
+        with self._counting:
             self.size_bytes += size_bytes
+        if record.history.size_bytes > self._settings.min_history_bytes:
+            self._large[record] = None
 
     @property
-    def over(self) -> bool:
-        """True when more bytes are held than may be."""
+    def _over(self) -> bool:
         return self.size_bytes > self._settings.max_store_bytes
 
+    @property
+    def crowded(self) -> bool:
+        """True when eviction is worth trying: more is held than may be, and not just tried in vain."""
+        return self.size_bytes > self._crowded_at
+
+    # A session's life
+
     def expire_pending(self, record: SessionRecord) -> None:
-        """Sets the time by which a reserved session must have started."""
+        """Sets the time by which a session that is to be retried must have started."""
         with self._lock:
-            self._wheel.set(record, self._clock.monotonic() + self._settings.pending_ttl)
+            if not record.ended and self._records.get(record.id) is record:
+                self._wheel.set(record, self._clock.monotonic() + self._settings.pending_ttl)
 
     def started(self, record: SessionRecord) -> None:
         """A running session expires never."""
         with self._lock:
-            self._wheel.discard(record)
+            if not record.ended:
+                self._wheel.discard(record)
 
     def ended(self, record: SessionRecord) -> None:
         """Starts the time to live of a session that has just ended."""
@@ -111,21 +138,46 @@ class MemoryStore:
             if self._records.get(record.id) is not record:
                 return
             now = self._clock.monotonic()
-            self._with_history[record] = None
-            self._ended[record] = None
+            self._histories[record] = None
+            self._results[record] = None
             self._expires[record] = now + record.life.result_ttl
             self._wheel.set(record, now + min(record.life.history_ttl, record.life.result_ttl))
+            self._crowded_at = self._settings.max_store_bytes
 
     def remove(self, record: SessionRecord) -> None:
-        """Leaves a tombstone in the record's place."""
+        """Leaves a tombstone in the place of an ended record."""
+        tombstone = record.tombstone()
         with self._lock:
             if self._records.get(record.id) is not record:
                 return
             del self._records[record.id]
             self._forget(record)
-            tombstone = record.entomb()
             self._bury(tombstone)
+        record.release()
+        record.entomb(tombstone)
         self._on_gone(record)
+
+    def discard(self, record: SessionRecord) -> None:
+        """Undoes `add`: nothing stays of a record that could not begin."""
+        with self._lock:
+            if self._records.get(record.id) is record:
+                del self._records[record.id]
+                self._forget(record)
+        record.release()
+
+    def _forget(self, record: SessionRecord) -> None:
+        self._histories.pop(record, None)
+        self._large.pop(record, None)
+        self._results.pop(record, None)
+        self._expires.pop(record, None)
+        self._wheel.discard(record)
+
+    def _bury(self, tombstone: Tombstone) -> None:
+        if len(self._tombstones) >= self._settings.max_tombstones:
+            oldest = self._tombstones.pop(next(iter(self._tombstones)))
+            self._wheel.discard(oldest)
+        self._tombstones[tombstone.session_id] = tombstone
+        self._wheel.set(tombstone, self._clock.monotonic() + self._settings.tombstone_ttl)
 
     # Sweeping
 
@@ -135,7 +187,7 @@ class MemoryStore:
             return self._wheel.next_deadline()
 
     def sweep(self, lost: Callable[[SessionRecord], object]) -> bool:
-        """Removes what has expired, at most ``max_sweep`` things.
+        """Removes what has expired: at most ``max_sweep`` things, and not for long.
 
         Args:
             lost: called with a pending session that nobody started in time.
@@ -143,66 +195,72 @@ class MemoryStore:
         Returns:
             True when more is due.
         """
-        now, most = self._clock.monotonic(), self._settings.max_sweep
-        with self._lock:
-            due = self._wheel.due(now, most)
-        for item in due:
+        now = self._clock.monotonic()
+        # Letting a full history go folds it, which costs as much as hundreds of other removals.
+        until = now + self._settings.delivery_interval / 16
+        for _ in range(self._settings.max_sweep):
+            with self._lock:
+                due = self._wheel.due(now, 1)
+            if not due:
+                return False
             self.swept += 1
-            if isinstance(item, Tombstone):
-                self._tombstones.pop(item.session_id, None)
-            elif not item.ended:
-                lost(item)
-            elif now >= self._expires.get(item, now):
-                self.remove(item)
-            else:
-                self._drop_history(item)
-                self._wheel.set(item, self._expires[item])
-        return len(due) == most
+            self._expire(due[0], now, lost)
+            if self._clock.monotonic() > until:
+                break
+        return True
+
+    def _expire(self, item: _Expiring, now: float, lost: Callable[[SessionRecord], object]) -> None:
+        if isinstance(item, Tombstone):
+            with self._lock:
+                if self._tombstones.get(item.session_id) is item:
+                    del self._tombstones[item.session_id]
+        elif not item.ended:
+            lost(item)
+        elif now >= self._expires.get(item, now):
+            self.remove(item)
+        else:
+            self._drop_history(item)
+            with self._lock:
+                if item in self._expires:
+                    self._wheel.set(item, self._expires[item])
+
+    # Eviction
 
     def relieve(self) -> None:
-        """Evicts, in the order above, until the bytes held are within the bound."""
-        while self.over and (record := next(iter(self._with_history), None)):
-            self._drop_history(record)
-        if self.over:
-            for record in self:
-                record.locked(lambda history: history.shrink(self._settings.min_history_bytes))
-                record.settle()
-                if not self.over:
-                    return
-        while self.over and self._remove_oldest_unfollowed():
-            pass
+        """Evicts, in the order above, until the bytes held are within the bound.
 
-    def _make_room(self) -> None:
-        if len(self._records) >= self._settings.max_sessions:
-            # Histories do not help here: what is counted is sessions.
-            if not self._remove_oldest_unfollowed():
-                raise TooManySessions(f"max_sessions is {self._settings.max_sessions}")
-        if self.over:
-            self.relieve()
-            if self.over:
-                raise TooManySessions(f"max_store_bytes is {self._settings.max_store_bytes}")
+        Each record is looked at once: what has gone is not looked at again, and after a try in vain
+        there is none before much more is held, or a session has ended.
+        """
+        if not self._relieving.acquire(blocking=False):
+            return
+        try:
+            while self._over and (record := self._first(self._histories)):
+                self._drop_history(record)
+            while self._over and (record := self._first(self._large)):
+                self._large.pop(record, None)
+                record.shrink(self._settings.min_history_bytes)
+            while self._over and self._remove_oldest_unfollowed():
+                pass
+            bound = self._settings.max_store_bytes
+            step = self._settings.max_history_bytes
+            self._crowded_at = self.size_bytes + step if self._over else bound
+        finally:
+            self._relieving.release()
+
+    def _first(self, records: dict[SessionRecord, None]) -> SessionRecord | None:
+        with self._lock:
+            return next(iter(records), None)
 
     def _remove_oldest_unfollowed(self) -> bool:
-        record = next((r for r in self._ended if not r.subscribers), None)
+        with self._lock:
+            record = next((r for r in self._results if not r.subscribers), None)
         if record is not None:
             self.remove(record)
         return record is not None
 
     def _drop_history(self, record: SessionRecord) -> None:
-        self._with_history.pop(record, None)
-        record.locked(lambda history: history.sweep())
-        record.settle()
-
-    def _forget(self, record: SessionRecord) -> None:
-        self._with_history.pop(record, None)
-        self._ended.pop(record, None)
-        self._expires.pop(record, None)
-        self._wheel.discard(record)
-        record.release()
-
-    def _bury(self, tombstone: Tombstone) -> None:
-        if len(self._tombstones) >= self._settings.max_tombstones:
-            oldest = self._tombstones.pop(next(iter(self._tombstones)))
-            self._wheel.discard(oldest)
-        self._tombstones[tombstone.session_id] = tombstone
-        self._wheel.set(tombstone, self._clock.monotonic() + self._settings.tombstone_ttl)
+        with self._lock:
+            self._histories.pop(record, None)
+            self._large.pop(record, None)
+        record.drop_history()

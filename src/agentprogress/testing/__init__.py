@@ -1,4 +1,4 @@
-"""For the tests of people who use the library: record what instrumented code emits, move time by hand."""
+"""For the tests of those who use the library: record what code emits, move time by hand."""
 
 from __future__ import annotations
 

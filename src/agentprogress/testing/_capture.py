@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from pydantic_core import from_json
@@ -10,7 +10,9 @@ from pydantic_core import from_json
 from .._ambient import enter_scope, leave_scope
 from .._clock import Stamp, SystemClock
 from .._core.encode import Encoder
+from .._core.states import SessionStatus
 from .._ids import new_epoch
+from .._producer import Producer
 from .._record import Life, SessionRecord
 from ..abc import Clock
 from ..events import Event, parse_event
@@ -36,13 +38,14 @@ class Recording:
         session: the session that the block runs in.
     """
 
-    def __init__(self, session: ProgressSession) -> None:
-        self.session = session
+    def __init__(self, producer: Producer) -> None:
+        self.session = ProgressSession(producer)
+        self._record = producer.record
 
     @property
     def events(self) -> list[Event]:
         """All events so far, in order, as a subscriber would get them."""
-        frames: list[bytes] = self.session.record.locked(lambda h: h.frames_after(0, h.head))
+        frames = self._record.locked(lambda h: h.frames_after(0, h.head))
         return [parse_event(from_json(frame)) for frame in frames]
 
     @property
@@ -57,7 +60,9 @@ class Recording:
 
 
 @contextmanager
-def capture(*, settings: Settings | None = None, clock: Clock | None = None) -> Iterator[Recording]:
+def capture(
+    *, settings: Settings | None = None, clock: Clock | None = None
+) -> Generator[Recording]:
     """Runs a block inside a session that only records.
 
     Strict: what the sugar would repair, drop or log raises, so that a test sees it.
@@ -68,11 +73,11 @@ def capture(*, settings: Settings | None = None, clock: Clock | None = None) -> 
     """
     hub = _Hub(settings or _RECORDING, clock or SystemClock())
     record = SessionRecord("captured", new_epoch(), 1, hub, Life(created_at=hub.stamp()))
-    session = ProgressSession(hub, record)
     record.transition({"type": "session.started", "attempt": 1})
-    outer = enter_scope(session)
+    recording = Recording(Producer(hub, record))
+    outer = enter_scope(recording.session)
     try:
-        yield Recording(session)
+        yield recording
     finally:
         leave_scope(outer)
 
@@ -88,10 +93,13 @@ class _Hub:
     def enqueue(self, record: SessionRecord) -> bool:
         return False
 
-    def account(self, size_bytes: int) -> None:
+    def account(self, record: SessionRecord, size_bytes: int) -> None:
         return None
 
-    def transitioned(self, record: SessionRecord) -> None:
+    def relieve(self) -> None:
+        return None
+
+    def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         return None
 
     async def flush(self, record: SessionRecord) -> None:
@@ -99,5 +107,3 @@ class _Hub:
 
     def flush_sync(self, record: SessionRecord, timeout: float) -> None:
         record.commit()
-
-

@@ -8,6 +8,9 @@ from ..abc import Clock
 
 __all__ = ["ManualClock"]
 
+# Turns of the loop in which what is nearly done gets done.
+_TURNS = 12
+
 
 class ManualClock(Clock):
     """Virtual time for deterministic tests.
@@ -19,7 +22,7 @@ class ManualClock(Clock):
     def __init__(self, wall: float = 1_750_000_000.0) -> None:
         self._started = wall
         self._now = 0.0
-        self._waiting: dict[anyio.Event, float | None] = {}
+        self._waiting: dict[anyio.CancelScope, float | None] = {}
 
     def wall(self) -> float:
         return self._started + self._now
@@ -31,25 +34,23 @@ class ManualClock(Clock):
         if deadline is not None and deadline <= self._now:
             await anyio.lowlevel.checkpoint()
             return
-        woken = anyio.Event()
-        self._waiting[woken] = deadline
+        scope = anyio.CancelScope()
+        self._waiting[scope] = deadline
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_relay, event, woken)
-                await woken.wait()
-                tasks.cancel_scope.cancel()
+            with scope:
+                await event.wait()
         finally:
-            del self._waiting[woken]
+            del self._waiting[scope]
 
     def jump(self, seconds: float) -> None:
-        """Moves time without letting anything happen in between: a stalled loop, as it sees itself."""
+        """Moves time without letting anything happen in between, as a stalled loop sees it."""
         self._now += seconds
-        for woken, deadline in list(self._waiting.items()):
+        for scope, deadline in list(self._waiting.items()):
             if deadline is not None and deadline <= self._now:
-                woken.set()
+                scope.cancel()
 
     async def advance(self, seconds: float) -> None:
-        """Moves time from deadline to deadline, letting everything run at each, and settle at the end."""
+        """Moves time from deadline to deadline; everything runs at each one and at the end."""
         target = self._now + seconds
         await _settle()
         while (step := self._next_deadline()) is not None and step <= target:
@@ -59,7 +60,8 @@ class ManualClock(Clock):
         await _settle()
 
     def _next_deadline(self) -> float | None:
-        deadlines = [d for woken, d in self._waiting.items() if d is not None and not woken.is_set()]
+        waiting = self._waiting.items()
+        deadlines = [d for scope, d in waiting if d is not None and not scope.cancel_called]
         return min(deadlines, default=None)
 
 
@@ -67,11 +69,6 @@ async def _settle() -> None:
     """Waits until nothing can go on without time."""
     # anyio looks again only after a tenth of a real second when it finds something running, so
     # what is nearly done is given some turns of the loop first.
-    for _ in range(12):
+    for _ in range(_TURNS):
         await anyio.lowlevel.checkpoint()
     await anyio.wait_all_tasks_blocked()
-
-
-async def _relay(event: anyio.Event, woken: anyio.Event) -> None:
-    await event.wait()
-    woken.set()

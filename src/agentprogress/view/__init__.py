@@ -24,7 +24,9 @@ class _View:
         """The page with its style and scripts inlined: it needs no other request."""
         page = self._read("view.html")
         page = page.replace(_STYLE, f"<style>{self._style}</style>")
-        return _SCRIPT.sub(lambda _: f'<script type="module">{self._script}</script>', page).encode()
+        return _SCRIPT.sub(
+            lambda _: f'<script type="module">{self._script}</script>', page
+        ).encode()
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:

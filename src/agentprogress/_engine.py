@@ -1,0 +1,346 @@
+"""The inside of a registry: what its sessions, its host and the adapters ask of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from ._block import SERVER_SHUTDOWN, Job
+from ._clock import Stamp, SystemClock
+from ._core.cursor import check_session_id, process_tag
+from ._core.encode import Encoder, Redact
+from ._core.frames import retry_window
+from ._core.states import SessionStatus
+from ._creation import Creation, SessionOptions
+from ._host import Host
+from ._ids import ProcessTag
+from ._producer import Producer
+from ._record import Joined, SessionRecord, SubscriberBase, Tombstone
+from ._wakeup import LoopRef, Wakeup
+from .abc import Clock
+from .errors import (
+    Draining,
+    SessionUnknown,
+    TooManySubscribers,
+    WrongLoop,
+    WrongProcess,
+)
+from .info import SessionInfo
+from .session import ProgressSession
+from .settings import Settings
+from .stores.memory import MemoryStore
+
+__all__ = ["Engine"]
+
+_logger = logging.getLogger("agentprogress")
+
+
+class Engine:
+    """See the module. It is the `Hub` of its records.
+
+    Attributes:
+        settings: every number.
+        clock: all time comes from it.
+        encoder: for all events.
+        stamp: the present time for an event.
+        store: the sessions.
+        draining: whether it is shutting down.
+        detached: connections given up because a write was blocked too long.
+        unanswered: connections closed because a heartbeat was not answered.
+        on_end: callbacks after each session's end.
+    """
+
+    def __init__(self, settings: Settings, redact: Redact | None, clock: Clock | None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.encoder = Encoder(settings, redact)
+        self.stamp = Stamp(self.clock)
+        self.store = MemoryStore(settings, self.clock, self._gone)
+        self.draining = False
+        self.detached = 0
+        self.unanswered = 0
+        self.on_end: list[Callable[[SessionInfo], object]] = []
+        self._tag = ProcessTag()
+        self._creation = Creation(self, self.store, self._tag)
+        # Held while a session is created and while the host may change.
+        self._lock = threading.RLock()
+        self._host: Host | None = None
+        self._jobs: dict[SessionRecord, Job] = {}
+        self._dropped = 0
+
+    # Sessions
+
+    def begin(self, options: SessionOptions) -> Producer:
+        """Begins the session that the options describe; `open` and `start` end in it."""
+        self.try_host()
+        with self._lock:
+            self._check_new(options)
+            return self._creation.begin(options)
+
+    def reserve(self, options: SessionOptions) -> Producer:
+        """Returns a producer of a session that is there, or pending from now on."""
+        with self._lock:
+            self._check_new(options)
+            return self._creation.reserve(options)
+
+    def _check_new(self, options: SessionOptions) -> None:
+        if self.draining:
+            raise Draining
+        session_id = options.get("session_id")
+        if session_id is not None:
+            self._refuse_foreign(session_id)
+        self._sweep_without_host()
+
+    def start(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: SessionOptions
+    ) -> ProgressSession:
+        """Begins a session and runs its job on the host."""
+        with self._lock:
+            host = self.host()
+            producer = self.begin(options)
+            job = Job(self, producer, options, function, args)
+            self._jobs[producer.record] = job
+            host.start_soon(self._run, job, abandon=job.abandon)
+        return job.session
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await job.run()
+        finally:
+            self._jobs.pop(job.record, None)
+
+    def record(self, session_id: str) -> SessionRecord:
+        """Returns a session's record.
+
+        Raises:
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: there is none.
+        """
+        check_session_id(session_id)
+        self._refuse_foreign(session_id)
+        self._sweep_without_host()
+        found = self.store.find(session_id)
+        if found is None:
+            raise SessionUnknown(session_id)
+        if isinstance(found, Tombstone):
+            raise found.error()
+        return found
+
+    def _refuse_foreign(self, session_id: str) -> None:
+        tag = process_tag(session_id)
+        if tag is not None and tag != self._tag():
+            raise WrongProcess(session_id)
+
+    def delete(self, session_id: str) -> None:
+        """Removes a session now; one that has not ended is cancelled first."""
+        record = self.record(session_id)
+        if not record.ended:
+            record.request_cancel("deleted", None)
+            record.transition({"type": "session.cancelled", "reason": "deleted"})
+        self.store.remove(record)
+
+    @property
+    def dropped(self) -> int:
+        """Events that came too late or could not be encoded, of all sessions ever."""
+        return self._dropped + sum(record.dropped for record in self.store)
+
+    # Following
+
+    @property
+    def subscribers(self) -> int:
+        """How many follow, over the network and in process."""
+        return len(self._host.members) if self._host else 0
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which the event loop was found blocked."""
+        return self._host.heartbeats.stalled if self._host else 0.0
+
+    def admit(self, subscriber: SubscriberBase, cursor: str | None) -> Joined:
+        """Registers a subscriber at its cursor.
+
+        Raises:
+            TooManySubscribers, WrongLoop: it cannot be served.
+        """
+        with self._lock:
+            host = self.host()
+            record, principal = subscriber.record, subscriber.principal
+            if len(host.members) >= self.settings.max_subscribers:
+                raise TooManySubscribers("This process has its full number of subscribers.")
+            most = self.settings.max_session_subscribers
+            if principal is not None and record.audience.of(principal) >= most:
+                raise TooManySubscribers("You follow this session too many times already.")
+            host.members[subscriber] = None
+            return record.join(subscriber, cursor)
+
+    def dismiss(self, subscriber: SubscriberBase) -> None:
+        """Forgets a subscriber."""
+        subscriber.record.leave(subscriber)
+        if self._host is not None:
+            self._host.forget(subscriber)
+
+    def retry_window(self) -> float:
+        """Returns the seconds over which clients should spread their return."""
+        return retry_window(
+            self.subscribers,
+            self.settings.max_reconnects_per_second,
+            self.settings.min_retry_window,
+            self.settings.max_retry_window,
+        )
+
+    # Where things run
+
+    def host(self) -> Host:
+        """Returns the host on the running loop, starting it when there is none.
+
+        Raises:
+            RuntimeError: no event loop runs here.
+            WrongLoop: another running loop is being served.
+        """
+        here = LoopRef()
+        with self._lock:
+            host = self._host
+            if host is not None and host.alive:
+                if host.loop.same(here):
+                    host.leaving = False
+                    return host
+                if host.in_use:
+                    raise WrongLoop
+            fresh = Host(self.settings, self.clock, self.store, self._never_started)
+            if host is not None:
+                if host.loop.is_over():
+                    for job in list(self._jobs.values()):
+                        job.abandon()
+                fresh.adopt(host)
+            self._host = fresh
+            fresh.launch()
+            return fresh
+
+    def try_host(self) -> None:
+        """Starts the host if this code runs in a loop and no other one is served."""
+        served = self._host is not None and self._host.alive
+        if not served and LoopRef.current() is not None:
+            self.host()
+
+    def leave_host(self) -> None:
+        """Lets the host end as soon as nobody needs it, whatever is still to expire."""
+        if self._host is not None:
+            self._host.leave()
+
+    def _sweep_without_host(self) -> None:
+        # Without a loop there is no task that could: those who come and ask do it.
+        if self._host is None or not self._host.alive:
+            self.store.sweep(self._never_started)
+
+    async def drain(self) -> None:
+        """See `SessionRegistry.drain`."""
+        self.draining = True
+        records = list(self.store)
+        for record in records:
+            for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
+                record.transition({"type": "session.failed", "error": SERVER_SHUTDOWN}, only=status)
+        for job in list(self._jobs.values()):
+            job.cancel()
+        host = self._host
+        if host is None or not host.alive:
+            return
+        followed = [record for record in records if record.subscribers]
+        if host.loop.same(LoopRef.current()):
+            for record in followed:
+                host.publish(record)
+            for member in list(host.members):
+                member.drain()
+        with anyio.move_on_after(self.settings.flush_timeout):
+            for record in followed:
+                await self.flush(record)
+        if host.loop.same(LoopRef.current()):
+            await host.until_idle(self.settings.close_flush_timeout)
+
+    # What sessions ask of the registry around them (`Hub`)
+
+    def enqueue(self, record: SessionRecord) -> bool:
+        host = self._host
+        return host is not None and host.enqueue(record)
+
+    def account(self, record: SessionRecord, size_bytes: int) -> None:
+        self.store.account(record, size_bytes)
+
+    def relieve(self) -> None:
+        if self.store.crowded:
+            self.store.relieve()
+
+    def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
+        if status.ended:
+            self.store.ended(record)
+            self._tell_of_end(record)
+        elif status is SessionStatus.PENDING:
+            self.store.expire_pending(record)
+        else:
+            self.store.started(record)
+        if self._host is not None:
+            self._host.wake()
+
+    def _tell_of_end(self, record: SessionRecord) -> None:
+        if not self.on_end:
+            return
+        info = SessionInfo.of(record)
+        for callback in list(self.on_end):
+            try:
+                callback(info)
+            except Exception:
+                _logger.exception("session %s: an on_end callback failed", record.id)
+
+    async def flush(self, record: SessionRecord) -> None:
+        record.commit()
+        host = self._host
+        if host is None or not host.alive or not record.subscribers:
+            return
+        wakeup = Wakeup(LoopRef())
+        here = host.loop.same(LoopRef.current())
+        if here:
+            host.publish(record)
+            if not record.audience.await_handed(wakeup.set):
+                return
+        elif not host.loop.call_soon(lambda: _publish_for(host, record, wakeup.set)):
+            return
+        deadline = self.clock.monotonic() + self.settings.flush_timeout
+        await self.clock.wait(wakeup.event, deadline)
+        if not wakeup.is_set:
+            if here:
+                record.audience.give_up_on_slow()
+            else:
+                host.loop.call_soon(record.audience.give_up_on_slow)
+
+    def flush_sync(self, record: SessionRecord, timeout: float) -> None:
+        record.commit()
+        host = self._host
+        if host is None or not host.alive or not record.subscribers:
+            return
+        if host.loop.on_its_thread():
+            host.publish(record)
+            return
+        handed = threading.Event()
+        if not host.loop.call_soon(lambda: _publish_for(host, record, handed.set)):
+            return
+        if not handed.wait(timeout):
+            host.loop.call_soon(record.audience.give_up_on_slow)
+
+    def _never_started(self, record: SessionRecord) -> None:
+        lost = {"type": "session.lost", "reason": "never_started"}
+        record.transition(lost, only=SessionStatus.PENDING)
+
+    def _gone(self, record: SessionRecord) -> None:
+        self._dropped += record.dropped
+        job = self._jobs.get(record)
+        if job is not None:
+            job.cancel()
+
+
+def _publish_for(host: Host, record: SessionRecord, done: Callable[[], object]) -> None:
+    """Publishes on the host's thread for a flush that waits elsewhere."""
+    host.publish(record)
+    if not record.audience.await_handed(done):
+        done()

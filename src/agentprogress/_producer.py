@@ -1,0 +1,124 @@
+"""What a session and its steps emit through; their common inside. Applications see neither."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._core.jsonable import clean_text, cut_text
+from ._core.outbox import Encoded, Entry
+from ._errors_out import error_info
+from ._given import as_text
+from ._record import Hub, SessionRecord
+from .errors import EventTooLarge, SessionConflict, SessionEnded
+
+__all__ = ["NoProducer", "Producer"]
+
+
+class Producer:
+    """The right to emit into a record, until another owner takes it.
+
+    Attributes:
+        recorded: False where there is no session.
+        record: what it emits into.
+        control_token: known only to whoever created the session.
+        result: what the job recorded as its result.
+    """
+
+    __slots__ = ("_fence", "control_token", "hub", "record", "recorded", "result")
+
+    def __init__(self, hub: Hub, record: SessionRecord, control_token: str | None = None) -> None:
+        self.hub = hub
+        self.record = record
+        self.recorded = True
+        self.control_token = control_token
+        self.result: Any = None
+        self._fence = record.fence
+
+    # Emitting
+
+    def send(self, wire: dict[str, Any]) -> None:
+        """Emits the sugar's wire object. Never raises, but in strict settings."""
+        hub = self.hub
+        try:
+            body = hub.encoder.lenient(wire)
+        except Exception:
+            # Not the job's fault or concern: `redact` failed, or even the cut event is too large.
+            if hub.settings.strict:
+                raise
+            self.record.drop("impossible to encode")
+            return
+        self.put(Encoded(hub.stamp(), body))
+
+    def put(self, entry: Entry) -> None:
+        """Hands an entry to the record, or drops and counts it."""
+        if self.hub.settings.strict:
+            self.refuse_late()
+        if self._fence != self.record.fence:
+            self.record.drop("emitted by a producer that is no longer the owner")
+        else:
+            self.record.put(entry)
+
+    def refuse_late(self) -> None:
+        """Raises what a strict call after the end, or after another owner's beginning, deserves."""
+        if self.record.ended:
+            raise SessionEnded(self.record.id, self.record.status)
+        self.refuse_fenced()
+
+    def refuse_fenced(self) -> None:
+        """Raises if another owner has taken the session."""
+        if self._fence != self.record.fence:
+            record = self.record
+            raise SessionConflict(record.id, record.status, "Another owner has taken it.")
+
+    def short(self, text: object) -> str:
+        """Returns a text cut to a field's size."""
+        limit = self.hub.settings.max_field_bytes
+        kept, over = cut_text(clean_text(as_text(text)), limit)
+        if over and self.hub.settings.strict:
+            raise EventTooLarge(limit + over, limit)
+        return kept
+
+    def describe_error(self, error: BaseException | str) -> dict[str, Any]:
+        """Returns what viewers may know of an error."""
+        return error_info(error, self.hub.settings, self.record.id)
+
+    def planned_step(self, kind: str, name: str, parent_id: str | None) -> str | None:
+        """Returns the id under which a top-level step was planned, once."""
+        unstarted = self.record.life.unstarted
+        return unstarted.pop((kind, name), None) if unstarted and parent_id is None else None
+
+    # The end
+
+    def encode_result(self) -> bytes:
+        """Returns the recorded result's JSON.
+
+        Raises:
+            EventTooLarge: it passes ``max_result_bytes``.
+            InvalidEvent: strict settings only: it has no JSON form.
+        """
+        return self.hub.encoder.result(self.result)
+
+    def close(self, wire: dict[str, Any], result: bytes | None = None) -> None:
+        """Ends the session, or this run of it; the first end wins."""
+        if self._fence == self.record.fence:
+            self.record.transition(wire, result)
+
+
+class NoProducer(Producer):
+    """Takes everything and keeps nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.recorded = False
+        self.control_token = None
+        self.result = None
+
+    def send(self, wire: dict[str, Any]) -> None:
+        return None
+
+    def put(self, entry: Entry) -> None:
+        return None
+
+    def planned_step(self, kind: str, name: str, parent_id: str | None) -> str | None:
+        return None
