@@ -1,4 +1,4 @@
-"""What all tests share: both event loops, and property tests that draw the same examples each time."""
+"""What all tests share: both event loops, and property tests that draw the same examples again."""
 
 from __future__ import annotations
 

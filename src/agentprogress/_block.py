@@ -136,7 +136,8 @@ class _ScopeCanceller:
     def leave(self, exc: BaseException | None) -> bool:
         kind = type(exc) if exc is not None else None
         traceback = exc.__traceback__ if exc is not None else None
-        return bool(self._scope.__exit__(kind, exc, traceback))
+        self._scope.__exit__(kind, exc, traceback)
+        return self._scope.cancelled_caught
 
 
 def _canceller() -> _TaskCanceller | _ScopeCanceller:

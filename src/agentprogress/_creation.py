@@ -92,7 +92,7 @@ class Creation:
         """Returns a producer of the session of that id, made now if there is none.
 
         Raises:
-            SessionGone: there was one, which expired, and ``existing`` does not ask for another run.
+            SessionGone: it has expired, and ``existing`` does not ask for another run.
             InvalidSessionId, TooManySessions: it cannot be made.
         """
         found = self._found(options)

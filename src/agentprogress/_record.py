@@ -1,26 +1,20 @@
-"""One session as the registry keeps it: its log and its life. Everything thread-safe is here.
-
-Emitting only appends to `_inbox`, which is atomic; whoever has the turn moves the inbox on into
-the outbox and the log. So emit never waits, and a signal handler or ``__del__`` that emits while
-its own thread has the turn queues instead of deadlocking. A record's lock is never held together
-with the store's.
-"""
+"""One session as the registry keeps it: its life on top of its log, and those who follow it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from typing import Any
 
 from ._core.batch import Batch
-from ._core.history import History, Missed, Resume
+from ._core.history import Missed, Resume
 from ._core.jsonable import encode_json
-from ._core.outbox import Encoded, Entry, Outbox
+from ._core.outbox import Encoded
 from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
 from ._following import Audience, Ended, Joined, Moved, Resync, SubscriberBase, Tombstone
 from ._life import Hub, Life
+from ._log import SessionLog
 from .errors import CODES, InvalidEvent
 
 __all__ = [
@@ -35,39 +29,20 @@ __all__ = [
     "Tombstone",
 ]
 
-T = TypeVar("T")
-
 _logger = logging.getLogger("agentprogress")
 
-# Entries an emitting thread lets gather before it coalesces them itself.
-_INBOX_ENTRIES = 64
 
-
-class SessionRecord:
+class SessionRecord(SessionLog):
     """See the module. Attributes are read freely and written under the lock."""
 
     __slots__ = (
         "__weakref__",
-        "_accounted",
         "_audience",
-        "_busy",
-        "_drop_logged",
-        "_hub",
-        "_inbox",
-        "_later",
-        "_lock",
-        "_outbox",
         "_published",
-        "_queued",
-        "_released",
         "attempt",
         "cancel_requested",
-        "dropped",
-        "ended",
         "fence",
         "gone",
-        "history",
-        "id",
         "life",
         "status",
         "successor",
@@ -75,27 +50,14 @@ class SessionRecord:
     )
 
     def __init__(self, session_id: str, epoch: str, attempt: int, hub: Hub, life: Life) -> None:
-        self._hub = hub
-        self._lock = threading.RLock()
-        self._busy = False
-        self._inbox: list[Entry] = []
-        self._outbox: Outbox | None = None
-        self._later: deque[Callable[[], object]] | None = None
-        self._queued = False
+        super().__init__(session_id, epoch, hub)
         self._published: tuple[object, ...] = ()
-        self._accounted = 0
-        self._released = False
         self._audience: Audience | None = None
-        self._drop_logged = False
-        self.id = session_id
-        self.history = History(session_id, epoch, hub.settings)
         self.status = SessionStatus.PENDING
-        self.ended = False
         self.attempt = attempt
         self.fence = 0
         self.life = life
         self.cancel_requested = False
-        self.dropped = 0
         self.gone: Tombstone | None = None
         self.successor: SessionRecord | None = None
         self.waits_for_tick = False
@@ -116,132 +78,6 @@ class SessionRecord:
         if self._audience is None:
             self._audience = Audience()
         return self._audience
-
-    # Writing
-
-    def put(self, entry: Entry) -> None:
-        """Takes an event from any thread; never waits."""
-        if self.ended:
-            self.drop("emitted after the end")
-            return
-        inbox = self._inbox
-        inbox.append(entry)
-        if len(inbox) >= _INBOX_ENTRIES and self._lock.acquire(blocking=False):
-            try:
-                self._turn(self._stage, _nothing)
-            finally:
-                self._lock.release()
-            self._settled()
-        if not self._queued:
-            self.queue()
-
-    def queue(self) -> None:
-        """Asks for a publication, once until it happens."""
-        if not self._queued:
-            self._queued = True
-            if not self._hub.enqueue(self):
-                self._queued = False
-
-    def drop(self, why: str) -> None:
-        """Counts an event that came too late; says so once."""
-        self.dropped += 1
-        if not self._drop_logged:
-            self._drop_logged = True
-            _logger.warning("session %s: an event was %s and dropped", self.id, why)
-
-    def commit(self) -> None:
-        """Moves everything pending into the log."""
-        self._turn(self._commit, _nothing)
-        self._settled()
-
-    def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T:
-        """Calls `act` while nobody else writes; `nested` where this thread is writing already."""
-        with self._lock:
-            if self._busy:
-                return nested()
-            # Signals are handled at calls and jumps: none comes between this line and `try`.
-            self._busy = True
-            try:
-                return act()
-            finally:
-                self._busy = False
-
-    def _settled(self) -> None:
-        """Does what had to wait for the end of a turn; to be called without the lock."""
-        if self._busy:
-            return  # whoever has the turn will do it
-        while self._later:
-            self._later.popleft()()
-        self._hub.relieve()
-
-    def _stage(self) -> None:
-        """Coalesces the inbox; what is a write's worth goes into the log at once."""
-        count = len(self._inbox)
-        entries = self._inbox[:count]
-        del self._inbox[:count]
-        if self.ended:
-            self.dropped += count
-            return
-        if self._outbox is None:
-            self._outbox = Outbox(self._hub.encoder, self._hub.settings.max_delta_chars)
-        size = 0
-        for entry in entries:
-            self._outbox.add(entry)
-            size += len(entry.body) if isinstance(entry, Encoded) else 0
-        settings = self._hub.settings
-        if len(self._outbox) >= settings.max_batch_events or size >= settings.max_batch_bytes:
-            self._commit_outbox(self._outbox)
-
-    def _commit(self) -> None:
-        if self._inbox:
-            self._stage()
-        if self._outbox is not None:
-            self._commit_outbox(self._outbox)
-            self._outbox = None
-
-    def _commit_outbox(self, outbox: Outbox) -> None:
-        if outbox:
-            self._append(outbox.take())
-        if outbox.refused:
-            self.dropped += outbox.refused
-            outbox.refused = 0
-
-    def _append(self, entries: list[Encoded]) -> None:
-        self.history.append(entries)
-        self._account()
-
-    def _account(self) -> None:
-        """Tells the registry how many bytes this session holds by now."""
-        events = len(self.history) * self._hub.settings.event_overhead_bytes
-        held = self.history.size_bytes + events + len(self.life.result or b"")
-        if held != self._accounted and not self._released:
-            difference, self._accounted = held - self._accounted, held
-            self._hub.account(self, difference)
-
-    def shrink(self, max_bytes: int) -> None:
-        """Lowers the size bound of the history for good."""
-
-        def act() -> None:
-            self.history.shrink(max_bytes)
-            self._account()
-
-        self._turn(act, _nothing)
-
-    def drop_history(self) -> None:
-        """Lets all events go; the state stays."""
-
-        def act() -> None:
-            self.history.sweep()
-            self._account()
-
-        self._turn(act, _nothing)
-
-    def release(self) -> None:
-        """Gives the held bytes back, when the record leaves the registry."""
-        with self._lock:
-            self._released = True
-            self._hub.account(self, -self._accounted)
-            self._accounted = 0
 
     # Its life
 
@@ -317,6 +153,7 @@ class SessionRecord:
         life.result = result
         life.error = error
         life.on_cancel = life.plan = life.unstarted = life.metadata = None
+        self.beside_bytes = len(result or b"")
         self._account()
 
     def _postpone(
@@ -383,18 +220,20 @@ class SessionRecord:
 
     def join(self, subscriber: SubscriberBase, cursor: str | None) -> Joined:
         """Finds a subscriber's position and registers it there, in one step."""
-        self.commit()
-        with self._lock:
+
+        def join() -> Joined:
             joined = self._answer(cursor)
             subscriber.position = joined.answer.position
             self.audience.add(subscriber)
-        return joined
+            return joined
+
+        self.commit()
+        return self._reading(join)
 
     def look(self, cursor: str | None) -> Joined:
         """Answers a cursor without registering anybody."""
         self.commit()
-        with self._lock:
-            return self._answer(cursor)
+        return self._reading(lambda: self._answer(cursor))
 
     def _answer(self, cursor: str | None) -> Joined:
         history = self.history
@@ -409,36 +248,29 @@ class SessionRecord:
 
     def take(self, subscriber: SubscriberBase) -> Batch | Resync | Ended | Moved | Tombstone | None:
         """Returns what a subscriber lacks next and moves it there; None when it has all."""
-        with self._lock:
-            if self.gone is not None:
-                return self.gone
-            history = self.history
-            if not history.retains(subscriber.position):
-                head = history.head
-                missed = Missed(subscriber.position + 1, head, "slow")
-                subscriber.position = head
-                return Resync(missed, head, history.head_json())
-            batch = history.batch(subscriber.position)
-            if batch is not None:
-                subscriber.position = batch.last
-                return batch
-            if self.successor is not None:
-                return Moved(self.successor)
-            if self.ended:
-                return Ended(self.status, history.head)
-        self.audience.caught_up(subscriber)
-        return None
+        taken = self._reading(lambda: self._next(subscriber))
+        if taken is None:
+            self.audience.caught_up(subscriber)
+        return taken
 
-    def rest(self) -> None:
-        """Lets shared encodings go: the session is quiet."""
-        with self._lock:
-            self.history.forget_batches()
-
-    def locked(self, read: Callable[[History], T]) -> T:
-        """Commits, then reads the history while nobody changes it."""
-        self.commit()
-        with self._lock:
-            return read(self.history)
+    def _next(
+        self, subscriber: SubscriberBase
+    ) -> Batch | Resync | Ended | Moved | Tombstone | None:
+        if self.gone is not None:
+            return self.gone
+        history = self.history
+        if not history.retains(subscriber.position):
+            head = history.head
+            missed = Missed(subscriber.position + 1, head, "slow")
+            subscriber.position = head
+            return Resync(missed, head, history.head_json())
+        batch = history.batch(subscriber.position)
+        if batch is not None:
+            subscriber.position = batch.last
+            return batch
+        if self.successor is not None:
+            return Moved(self.successor)
+        return Ended(self.status, history.head) if self.ended else None
 
     def publish(self) -> bool:
         """Commits and wakes who lacks something; False when nothing came since the last time.
@@ -455,6 +287,3 @@ class SessionRecord:
         if self._audience is not None:
             self._audience.tell(self.history.head, everybody=any(over))
         return True
-
-
-def _nothing() -> None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -274,7 +275,7 @@ def _closing(step: Step, close: Callable[[], T]) -> T:
 
 
 def _async_generator(call: _Call) -> Callable[..., Any]:
-    async def async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         step = call.step(args, kwargs)
         inner = call.function(*args, **kwargs)
         resume: Callable[[], Awaitable[Any]] = inner.__anext__
@@ -288,7 +289,7 @@ def _async_generator(call: _Call) -> Callable[..., Any]:
                 finally:
                     leave_scope(outer)
                 try:
-                    sent: Any = yield item
+                    sent = yield item
                 except GeneratorExit:
                     await _closing(step, inner.aclose)
                     raise

@@ -158,7 +158,9 @@ class SessionRegistry:
             WrongProcess: the id was made by another process.
             InvalidSessionId: it is no id.
         """
-        return SessionInfo.of(self._engine.record(session_id))
+        record = self._engine.record(session_id)
+        record.commit()
+        return SessionInfo.of(record)
 
     def list(
         self,

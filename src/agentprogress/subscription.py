@@ -44,8 +44,8 @@ class Subscription:
     """Iterates over a session's `Event`, `Snapshot` and `Gap` items, to the terminal event.
 
     Strictly increasing seqs; every hole is announced by a `Gap` or a `Snapshot`. A reader that
-    falls off the history gets ``Gap(reason="slow")`` and a `Snapshot`, and goes on. When the session
-    is restarted under it, ``Snapshot(reset=True)`` comes first.
+    falls off the history gets ``Gap(reason="slow")`` and a `Snapshot`, and goes on. When the
+    session is restarted under it, ``Snapshot(reset=True)`` comes first.
 
     Raises (from iteration):
         SessionGone: the session was deleted, or expired, before everything had been read.

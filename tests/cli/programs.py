@@ -60,13 +60,15 @@ class Program:
         assert self.process.stdin is not None
         await self.process.stdin.aclose()
 
-    def interrupt(self, number: int = signal.SIGINT) -> None:
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         """Sends a signal: Ctrl-C by default."""
         self.process.send_signal(number)
 
     async def rest(self) -> bytes:
         """Returns the rest of its standard output."""
-        return b"".join([self._output.buffer, *[chunk async for chunk in self.process.stdout or ()]])
+        assert self.process.stdout is not None
+        chunks = [chunk async for chunk in self.process.stdout]
+        return b"".join([self._output.buffer, *chunks])
 
     async def errors(self) -> str:
         """Returns all of its standard error output."""
@@ -79,10 +81,14 @@ class Program:
 
 
 @asynccontextmanager
-async def started(command: Sequence[str]) -> AsyncIterator[Program]:
+async def started(command: Sequence[str], *, cwd: Path | None = None) -> AsyncIterator[Program]:
     """Starts a program and leaves nothing of it behind. Its command ends with its input."""
     process = await anyio.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
     )
     with anyio.fail_after(PATIENCE):
         try:
@@ -114,7 +120,9 @@ async def demonstrating(*options: str) -> AsyncIterator[Program]:
 class Story:
     """What one follower got."""
 
-    frames: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    frames: list[tuple[str, dict[str, Any]]] = field(
+        default_factory=list[tuple[str, dict[str, Any]]]
+    )
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -147,7 +155,9 @@ def client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(timeout=PATIENCE)
 
 
-async def frames(url: str, last_event_id: str | None = None) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+async def frames(
+    url: str, last_event_id: str | None = None
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Follows by server-sent events: each frame with the id that the stream has reached."""
     headers = {} if last_event_id is None else {"last-event-id": last_event_id}
     async with client() as http, http.sse(f"{url}/events", headers=headers) as source:
@@ -183,6 +193,10 @@ def is_running(pid: int) -> bool:
     """
     stat = Path(f"/proc/{pid}/stat")
     try:
-        return stat.read_text().rpartition(") ")[2][0] != "Z" if Path("/proc/self").exists() else is_alive(pid)
+        return (
+            stat.read_text().rpartition(") ")[2][0] != "Z"
+            if Path("/proc/self").exists()
+            else is_alive(pid)
+        )
     except (FileNotFoundError, ProcessLookupError):
         return False

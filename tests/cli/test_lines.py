@@ -87,7 +87,9 @@ def test_the_open_line_is_what_a_terminal_shows_now() -> None:
 
 
 @given(OUTPUT, st.data())
-def test_the_lines_are_the_same_however_the_output_is_cut(output: bytes, data: st.DataObject) -> None:
+def test_the_lines_are_the_same_however_the_output_is_cut(
+    output: bytes, data: st.DataObject
+) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(output)), max_size=8).map(sorted))
     chunks = [output[a:b] for a, b in zip([0, *cuts], [*cuts, len(output)], strict=True)]
     assert split(*chunks, limit=10) == split(output, limit=10)

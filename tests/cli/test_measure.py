@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agentprogress.cli import _measure
 from agentprogress.cli._measure import (
     COPY_LINES,
     MAX_FILE_BYTES,
@@ -75,18 +74,18 @@ def test_of_too_many_files_the_largest_fitting_ones_are_read(tmp_path: Path) -> 
     assert survey.files == [tmp_path / f"{number:03}" for number in range(2, MAX_FILES + 2)]
 
 
-def test_looking_ends_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_measure, "MAX_FOUND", 1)
+def test_looking_ends_somewhere(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "b").touch()
-    assert find_files(tmp_path).cut
+    assert find_files(tmp_path, max_found=1).cut
+    assert not find_files(tmp_path, max_found=2).cut
 
 
 def test_a_text_file_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes("eins\n\n  TODO: zw\xf6lf\n".encode("latin-1"))
     facts = read_file(path)
-    assert (facts.lines, facts.blank, facts.longest, facts.markers) == (3, 1, 14, (3,))
+    assert (facts.lines, facts.blank, facts.longest, facts.markers) == (3, 1, 13, (3,))
 
 
 def test_what_is_no_readable_text_says_why(tmp_path: Path) -> None:

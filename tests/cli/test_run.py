@@ -151,7 +151,9 @@ async def test_a_fast_command_waits_for_those_who_follow_it() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 async def test_a_line_without_end_takes_no_memory() -> None:
-    script = "import sys\nprint('ready'); input()\nfor _ in range(800): sys.stdout.write('x' * 65536)"
+    script = (
+        "import sys\nprint('ready'); input()\nfor _ in range(800): sys.stdout.write('x' * 65536)"
+    )
     async with running(sys.executable, "-c", script, options=["--quiet"]) as program:
         story = Story()
         before = 0
@@ -287,10 +289,13 @@ async def test_a_cancel_kills_the_whole_group_when_it_ignores_being_asked(tmp_pa
         ["sh", "-c", f"cd {shlex.quote(str(tmp_path))}; {script}"], quiet=True, grace_seconds=0.1
     )
     registry = SessionRegistry()
+    block = registry.open()
+    session = block.__enter__()
     async with anyio.create_task_group() as tasks:
-        with pytest.raises(SessionCancelled), registry.open() as session:
-            tasks.start_soon(_cancel_when_it_prints, registry, session)
+        tasks.start_soon(_cancel_when_it_prints, registry, session)
+        with pytest.raises(SessionCancelled) as cancelled:
             await command(session)
+        block.__exit__(cancelled.type, cancelled.value, cancelled.tb)
     assert session.status == "cancelled"
     assert command.exit_status == 128 + signal.SIGKILL
     printed = session.snapshot().logs[0].message

@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(own)
     try:
         if parsed.name == "demo":
-            return _demo(parser, parsed)
-        return _run(parser, parsed, [*parsed.command, *command])
+            return _play_demo(parser, parsed)
+        return _run_command(parser, parsed, [*parsed.command, *command])
     except CannotServe as error:
         print(f"agentprogress: {error}", file=sys.stderr)
         return _FAILED
@@ -133,7 +133,7 @@ def _port(text: str) -> int:
     return value
 
 
-def _demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+def _play_demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     from ._demo import PLAN, Crew, default_root
 
     root = Path(parsed.path) if parsed.path else default_root()
@@ -146,7 +146,9 @@ def _demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     return _interrupted(ending) or (0 if ending.status == "completed" else _FAILED)
 
 
-def _run(parser: argparse.ArgumentParser, parsed: argparse.Namespace, words: list[str]) -> int:
+def _run_command(
+    parser: argparse.ArgumentParser, parsed: argparse.Namespace, words: list[str]
+) -> int:
     if not words:
         parser.error("run needs a command: agentprogress run -- COMMAND...")
     if os.name != "posix":

@@ -105,7 +105,7 @@ class Copied:
     second: tuple[str, int]
 
 
-def find_files(root: Path) -> Survey:
+def find_files(root: Path, max_found: int = MAX_FOUND) -> Survey:
     """Looks for the files below a folder, or takes the one file that `root` is.
 
     Hidden folders and those of tools are left out, links are not followed. Of too many files the
@@ -120,7 +120,7 @@ def find_files(root: Path) -> Survey:
             continue
         if not stat.S_ISREG(about.st_mode):
             continue
-        if survey.found == MAX_FOUND:
+        if survey.found == max_found:
             survey.cut = True
             break
         sizes[path] = about.st_size
@@ -206,9 +206,7 @@ def most_imported(imports: Iterable[Iterable[str]]) -> Counter[str]:
     return Counter(
         top
         for names in imports
-        for top in {
-            name.partition(".")[0] if name[0] != "." else "(relative)" for name in names
-        }
+        for top in {name.partition(".")[0] if name[0] != "." else "(relative)" for name in names}
     )
 
 

@@ -14,6 +14,7 @@ __all__ = ["Figures", "write_report"]
 # So that the report stays an artifact that can travel as data.
 _ROWS = 5
 _MAX_CELL_CHARS = 80
+_MAX_PATH_CHARS = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def write_report(figures: Figures) -> str:
         parts.append(_table("Lines by kind of file", ("suffix", "lines"), rows))
     if figures.functions:
         longest = figures.functions[:_ROWS]
-        rows = [(f.name, f"{f.lines:,}", f"{path}:{f.line}") for f, path in longest]
+        rows = [(f.name, f"{f.lines:,}", _where((path, f.line))) for f, path in longest]
         parts.append(_table("Longest functions", ("function", "lines", "where"), rows))
     if figures.imported:
         rows = [(name, f"{count:,}") for name, count in figures.imported.most_common(_ROWS)]
@@ -88,7 +89,10 @@ def write_report(figures: Figures) -> str:
         rows = [(f"{c.lines:,}", _where(c.first), _where(c.second)) for c in figures.copies[:_ROWS]]
         parts.append(_table("Longest copies", ("lines", "here", "and here"), rows))
     if figures.markers:
-        parts.append("## Marked as to do\n\n" + "\n".join(f"- {_where(m)}" for m in figures.markers[:_ROWS]))
+        parts.append(
+            "## Marked as to do\n\n"
+            + "\n".join(f"- {_cell(_where(m))}" for m in figures.markers[:_ROWS])
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -123,7 +127,9 @@ def _cell(text: str) -> str:
 
 def _where(place: tuple[str, int]) -> str:
     path, line = place
-    return f"{path}:{line}"
+    # The end of a path tells more than its beginning.
+    shown = path if len(path) <= _MAX_PATH_CHARS else f"…{path[1 - _MAX_PATH_CHARS :]}"
+    return f"{shown}:{line}"
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -23,11 +23,23 @@ import anyio
 
 from .._wakeup import LoopRef
 from ..asgi import Message, ProgressApp, Receive, Scope, Send
+from ..info import SessionInfo
 from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
 
-__all__ = ["DEFAULT_PORT", "CannotServe", "Ending", "Job", "ServeOptions", "say", "serve"]
+__all__ = [
+    "DEFAULT_PORT",
+    "CannotServe",
+    "Ending",
+    "Job",
+    "ServeOptions",
+    "Site",
+    "listen",
+    "origin",
+    "say",
+    "serve",
+]
 
 DEFAULT_PORT = 8765
 MOUNT = "/progress"
@@ -117,7 +129,7 @@ def serve(job: Job, options: ServeOptions, about: SessionOptions) -> Ending:
         CannotServe: uvicorn is missing, or the address cannot be had.
     """
     new_server = _uvicorn()
-    with _listen(options) as listener:
+    with listen(options) as listener:
         return anyio.run(_serve, job, options, about, listener, new_server)
 
 
@@ -136,7 +148,7 @@ async def _serve(
         def begun(session: ProgressSession) -> None:
             interrupts.before = lambda: session.request_cancel("Interrupted.", by="terminal")
             site.home = f"{session.handle()['url']}/view"
-            _announce(_origin(options.host, listener), session)
+            _announce(origin(options.host, listener), session)
 
         async with _serving(new_server(site), listener, registry):
             status = await _play(job, registry, about, begun)
@@ -159,7 +171,11 @@ async def _play(
 ) -> str:
     """Runs the job as a session; what it raises is the session's error, which tells or logs it."""
     ended: list[str] = []
-    registry.on_end(lambda info: ended.append(info.status))
+
+    def over(info: SessionInfo) -> None:
+        ended.append(info.status)
+
+    registry.on_end(over)
     with contextlib.suppress(Exception), registry.open(**about) as session:
         begun(session)
         session.complete(await job(session))
@@ -265,7 +281,12 @@ def _names_an_address(scope: Scope) -> bool:
 # The address
 
 
-def _listen(options: ServeOptions) -> socket.socket:
+def listen(options: ServeOptions) -> socket.socket:
+    """Returns a socket that listens; connections wait in it until the server is up.
+
+    Raises:
+        CannotServe: the address cannot be had.
+    """
     if options.port is not None:
         return _bind(options.host, options.port)
     try:
@@ -301,7 +322,8 @@ def _is_taken(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
-def _origin(host: str, listener: socket.socket) -> str:
+def origin(host: str, listener: socket.socket) -> str:
+    """Returns the address by which a browser on this machine reaches a listener on `host`."""
     bound = ipaddress.ip_address(listener.getsockname()[0])
     if bound.is_unspecified:  # it takes all addresses; this one is the machine's own
         host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"

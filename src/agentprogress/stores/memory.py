@@ -115,7 +115,7 @@ class MemoryStore:
 
     @property
     def crowded(self) -> bool:
-        """True when eviction is worth trying: more is held than may be, and not just tried in vain."""
+        """True when eviction is worth a try: too much is held, and none was just in vain."""
         return self.size_bytes > self._crowded_at
 
     # A session's life

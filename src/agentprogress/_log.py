@@ -1,0 +1,222 @@
+"""The log of a session between threads: from emit to history. Everything thread-safe starts here.
+
+Emitting only appends to `_inbox`, which is atomic; whoever has the turn moves the inbox on into
+the outbox and the history. So emit never waits, and a signal handler or ``__del__`` that emits
+while its own thread has the turn queues instead of deadlocking. The lock is never held together
+with the store's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ._core.history import History
+from ._core.outbox import Encoded, Entry, Outbox
+from ._life import Hub
+
+if TYPE_CHECKING:
+    from ._record import SessionRecord
+
+__all__ = ["SessionLog"]
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("agentprogress")
+
+# Entries an emitting thread lets gather before it coalesces them itself.
+_INBOX_ENTRIES = 64
+
+
+class SessionLog:
+    """See the module. Attributes are read freely and written under the lock.
+
+    Attributes:
+        id: the session's.
+        history: the log of this epoch.
+        ended: true once the terminal event is in the log.
+        dropped: events that came too late or could not be encoded.
+        beside_bytes: what the session holds besides its history.
+    """
+
+    __slots__ = (
+        "_accounted",
+        "_busy",
+        "_drop_logged",
+        "_hub",
+        "_inbox",
+        "_later",
+        "_lock",
+        "_outbox",
+        "_queued",
+        "_released",
+        "beside_bytes",
+        "dropped",
+        "ended",
+        "history",
+        "id",
+    )
+
+    def __init__(self, session_id: str, epoch: str, hub: Hub) -> None:
+        self._hub = hub
+        self._lock = threading.RLock()
+        self._busy = False
+        self._inbox: list[Entry] = []
+        self._outbox: Outbox | None = None
+        self._later: deque[Callable[[], object]] | None = None
+        self._queued = False
+        self._accounted = 0
+        self._released = False
+        self._drop_logged = False
+        self.id = session_id
+        self.history = History(session_id, epoch, hub.settings)
+        self.ended = False
+        self.dropped = 0
+        self.beside_bytes = 0
+
+    def put(self, entry: Entry) -> None:
+        """Takes an event from any thread; never waits."""
+        if self.ended:
+            self.drop("emitted after the end")
+            return
+        inbox = self._inbox
+        inbox.append(entry)
+        if len(inbox) >= _INBOX_ENTRIES and self._lock.acquire(blocking=False):
+            try:
+                self._turn(self._stage, _nothing)
+            finally:
+                self._lock.release()
+            self._settled()
+        if not self._queued:
+            self.queue()
+
+    def queue(self) -> None:
+        """Asks for a publication, once until it happens."""
+        if not self._queued:
+            self._queued = True
+            if not self._hub.enqueue(self._record):
+                self._queued = False
+
+    def drop(self, why: str) -> None:
+        """Counts an event that came too late; says so once."""
+        self.dropped += 1
+        if not self._drop_logged:
+            self._drop_logged = True
+            _logger.warning("session %s: an event was %s and dropped", self.id, why)
+
+    def commit(self) -> None:
+        """Moves everything pending into the log."""
+        self._turn(self._commit, _nothing)
+        self._settled()
+
+    def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T:
+        """Calls `act` while nobody else writes; `nested` where this thread is writing already."""
+        with self._lock:
+            if self._busy:
+                return nested()
+            # Signals are handled at calls and jumps: none comes between this line and `try`.
+            self._busy = True
+            try:
+                return act()
+            finally:
+                self._busy = False
+
+    def _settled(self) -> None:
+        """Does what had to wait for the end of a turn; to be called without the lock."""
+        if self._busy:
+            return  # whoever has the turn will do it
+        while self._later:
+            self._later.popleft()()
+        self._hub.relieve()
+
+    def _stage(self) -> None:
+        """Coalesces the inbox; what is a write's worth goes into the log at once."""
+        count = len(self._inbox)
+        entries = self._inbox[:count]
+        del self._inbox[:count]
+        if self.ended:
+            self.dropped += count
+            return
+        if self._outbox is None:
+            self._outbox = Outbox(self._hub.encoder, self._hub.settings.max_delta_chars)
+        size = 0
+        for entry in entries:
+            self._outbox.add(entry)
+            size += len(entry.body) if isinstance(entry, Encoded) else 0
+        settings = self._hub.settings
+        if len(self._outbox) >= settings.max_batch_events or size >= settings.max_batch_bytes:
+            self._commit_outbox(self._outbox)
+
+    def _commit(self) -> None:
+        if self._inbox:
+            self._stage()
+        if self._outbox is not None:
+            self._commit_outbox(self._outbox)
+            self._outbox = None
+
+    def _commit_outbox(self, outbox: Outbox) -> None:
+        if outbox:
+            self._append(outbox.take())
+        if outbox.refused:
+            self.dropped += outbox.refused
+            outbox.refused = 0
+
+    def _append(self, entries: list[Encoded]) -> None:
+        self.history.append(entries)
+        self._account()
+
+    def _account(self) -> None:
+        """Tells the registry how many bytes this session holds by now."""
+        events = len(self.history) * self._hub.settings.event_overhead_bytes
+        held = self.history.size_bytes + events + self.beside_bytes
+        if held != self._accounted and not self._released:
+            difference, self._accounted = held - self._accounted, held
+            self._hub.account(self._record, difference)
+
+    def shrink(self, max_bytes: int) -> None:
+        """Lowers the size bound of the history for good."""
+
+        def act() -> None:
+            self.history.shrink(max_bytes)
+            self._account()
+
+        self._turn(act, _nothing)
+
+    def drop_history(self) -> None:
+        """Lets all events go; the state stays."""
+
+        def act() -> None:
+            self.history.sweep()
+            self._account()
+
+        self._turn(act, _nothing)
+
+    def locked(self, read: Callable[[History], T]) -> T:
+        """Commits, then reads the history while nobody changes it."""
+        self.commit()
+        return self._reading(lambda: read(self.history))
+
+    def _reading(self, read: Callable[[], T]) -> T:
+        """Reads in a turn, so that not even this thread's signal handler writes in between."""
+        return self._turn(read, read)
+
+    def rest(self) -> None:
+        """Lets shared encodings go: the session is quiet."""
+        self._reading(self.history.forget_batches)
+
+    def release(self) -> None:
+        """Gives the held bytes back, when the record leaves the registry."""
+        with self._lock:
+            self._released = True
+            self._hub.account(self._record, -self._accounted)
+            self._accounted = 0
+
+    @property
+    def _record(self) -> SessionRecord:
+        return cast("SessionRecord", self)
+
+
+def _nothing() -> None: ...
