@@ -1,4 +1,4 @@
-"""What property tests draw: JSON values, texts that are hard to handle, and whole runs of events."""
+"""What property tests draw: JSON values, texts that are hard to handle, runs of events."""
 
 from __future__ import annotations
 
@@ -128,8 +128,31 @@ RUNS: st.SearchStrategy[list[Wire]] = st.tuples(
 ).map(lambda parts: [*parts[0], *parts[1]])
 
 _FIELDS = st.sampled_from(
-    "step_id message_id artifact_id request_id name delta level message plan attempt error current "
-    "total weight cost input_tokens data schema metadata url media_type prompt parent_id".split()
+    [
+        "step_id",
+        "message_id",
+        "artifact_id",
+        "request_id",
+        "name",
+        "delta",
+        "level",
+        "message",
+        "plan",
+        "attempt",
+        "error",
+        "current",
+        "total",
+        "weight",
+        "cost",
+        "input_tokens",
+        "data",
+        "schema",
+        "metadata",
+        "url",
+        "media_type",
+        "prompt",
+        "parent_id",
+    ]
 )
 # Known and unknown types with fields of any shape: what another version, or nobody, would write.
 MISSHAPEN_EVENTS: st.SearchStrategy[Wire] = st.tuples(

@@ -27,6 +27,8 @@ __all__ = ["Host"]
 
 _logger = logging.getLogger("agentprogress")
 
+# How debuggers and tests know its task.
+_NAME = "agentprogress host"
 # Publications between two looks at the rest of the loop.
 _PUBLICATIONS = 100
 
@@ -110,10 +112,10 @@ class Host:
         except RuntimeError:
             import trio
 
-            self._handle = trio.lowlevel.spawn_system_task(self._run, context=context)
+            self._handle = trio.lowlevel.spawn_system_task(self._run, name=_NAME, context=context)
         else:
             # The loop holds tasks weakly; this reference keeps the task.
-            task = loop.create_task(self._run(), context=context)
+            task = loop.create_task(self._run(), name=_NAME, context=context)
             # A task that is cancelled before its first step runs none of its code.
             task.add_done_callback(lambda _: self._over())
             self._handle = task

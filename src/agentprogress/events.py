@@ -332,6 +332,9 @@ class CustomEvent(EventBase):
 
     def __init_subclass__(cls, *, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        hidden = _OWN_NAMES & set(cls.__annotations__)
+        if hidden:
+            raise TypeError(f"{cls.__name__} may not declare {', '.join(sorted(hidden))}.")
 
     @classmethod
     def __pydantic_init_subclass__(cls, *, name: str = "", **kwargs: Any) -> None:
@@ -343,9 +346,6 @@ class CustomEvent(EventBase):
         known = _CUSTOM.get(name)
         if known is not None and _identity(known) != _identity(cls):
             raise TypeError(f"The custom event {name!r} is already {_identity(known)}.")
-        hidden = _OWN_NAMES & set(cls.__annotations__)
-        if hidden:
-            raise TypeError(f"{cls.__name__} may not declare {', '.join(sorted(hidden))}.")
         cls.custom_name = name
         _CUSTOM[name] = cls
 

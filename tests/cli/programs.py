@@ -19,7 +19,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 CLI = (sys.executable, "-W", "default", "-m", "agentprogress.cli")
 # A test that waits for longer than this hangs; nothing here takes a tenth of it.
-PATIENCE = 30
+PATIENCE = 50
 MAX_LINE_BYTES = 1 << 20
 
 

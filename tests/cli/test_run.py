@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 
 from agentprogress import ProgressSession, SessionCancelled, SessionRegistry
@@ -139,13 +141,13 @@ async def test_an_unfinished_line_is_shown_while_the_command_waits() -> None:
 
 
 async def test_a_fast_command_waits_for_those_who_follow_it() -> None:
-    script = "read line; seq 60000"  # three times what the history holds
+    script = "read line; seq 25000"  # more than the history holds
     async with running("sh", "-c", script, options=["--quiet"]) as program:
         live = frames(program.url)
         await anext(live)
         await program.write(b"\n")
         story = Story([frame async for frame in live])
-    assert story.messages == [str(number) for number in range(1, 60_001)]
+    assert story.messages == [str(number) for number in range(1, 25_001)]
     assert "gap" not in story.types
 
 
@@ -237,6 +239,22 @@ async def test_a_signal_ends_the_command_and_the_page_is_told(number: signal.Sig
         assert await program.errors() == ""
 
 
+async def test_a_follower_that_does_not_read_holds_nothing_up() -> None:
+    async with running("sh", "-c", "seq 30000; cat", options=["--quiet"]) as program:
+        address = httpx2.URL(program.url)
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            stalled.connect((address.host, address.port))
+            stalled.sendall(f"GET {address.path}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            began = 0.0
+            async for _, frame in frames(program.url):
+                if frame.get("message") == "30000":
+                    began = anyio.current_time()
+                    program.interrupt()
+            assert await program.exit_status() == 128 + signal.SIGINT
+            assert anyio.current_time() - began < 4
+
+
 async def test_the_second_ctrl_c_is_at_once() -> None:
     async with running("sh", "-c", STUBBORN) as program:
         pid = 0
@@ -269,7 +287,7 @@ async def test_what_a_command_leaves_running_does_not_keep_its_session_open() ->
 
 
 async def test_output_that_nobody_reads_any_more_does_not_stop_the_command() -> None:
-    script = "read line; seq 50000"
+    script = "read line; seq 20000"
     words = [*CLI, "run", "--port", "0", "--linger", "0", "--", "sh", "-c", script]
     async with started(["sh", "-c", f"{shlex.join(words)} | head -n 3"]) as program:
         await program.addresses()
@@ -277,7 +295,7 @@ async def test_output_that_nobody_reads_any_more_does_not_stop_the_command() -> 
         await anext(live)
         await program.write(b"\n")
         story = Story([frame async for frame in live])
-        assert story.messages[-1] == "50000"
+        assert story.messages[-1] == "20000"
         assert story.end["type"] == "session.completed"
         assert await program.errors() == ""
 

@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from agentprogress import SessionRegistry
-from agentprogress.cli._serve import DEFAULT_PORT, CannotServe, ServeOptions, Site, listen, origin
+from agentprogress.cli._listen import DEFAULT_PORT, CannotServe, listen, origin
+from agentprogress.cli._site import Site
 
 from .programs import CLI, client, demonstrating, fetch, running, started
 
@@ -24,28 +25,28 @@ def port_of(listener: socket.socket) -> int:
 
 
 def test_port_zero_is_any_free_port() -> None:
-    with listen(ServeOptions(port=0)) as one, listen(ServeOptions(port=0)) as other:
+    with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as other:
         assert port_of(one) != port_of(other)
 
 
 def test_a_port_that_is_asked_for_and_taken_is_an_error_with_advice() -> None:
-    with listen(ServeOptions(port=0)) as one:
+    with listen("127.0.0.1", 0) as one:
         port = port_of(one)
         with pytest.raises(CannotServe, match=f"port {port} of 127.0.0.1: another program has it"):
-            listen(ServeOptions(port=port))
+            listen("127.0.0.1", port)
 
 
 def test_the_default_port_gives_way_to_a_free_one() -> None:
-    with listen(ServeOptions()) as one, listen(ServeOptions()) as other:
+    with listen("127.0.0.1", None) as one, listen("127.0.0.1", None) as other:
         # The first may have it, or somebody else on this machine; the second one cannot.
         assert port_of(other) not in (DEFAULT_PORT, port_of(one))
 
 
 def test_a_host_that_is_not_here_is_an_error_with_a_sentence() -> None:
     with pytest.raises(CannotServe, match=r"Cannot listen on port 0 of 192\.0\.2\.1: "):
-        listen(ServeOptions(host="192.0.2.1", port=0))
+        listen("192.0.2.1", 0)
     with pytest.raises(CannotServe, match="Cannot listen on 'no such host'"):
-        listen(ServeOptions(host="no such host"))
+        listen("no such host", None)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +54,14 @@ def test_a_host_that_is_not_here_is_an_error_with_a_sentence() -> None:
     [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("0.0.0.0", "127.0.0.1")],
 )
 def test_the_address_is_one_that_a_browser_here_can_open(host: str, shown: str) -> None:
-    with listen(ServeOptions(host=host, port=0)) as listener:
+    with listen(host, 0) as listener:
         assert origin(host, listener) == f"http://{shown}:{port_of(listener)}"
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
 def test_an_ipv6_address_is_written_in_brackets(host: str) -> None:
     try:
-        listener = listen(ServeOptions(host=host, port=0))
+        listener = listen(host, 0)
     except CannotServe as error:
         pytest.skip(str(error))
     with listener:
@@ -131,7 +132,7 @@ async def test_without_uvicorn_the_extra_is_named(arguments: list[str]) -> None:
 
 @pytest.mark.server
 async def test_a_taken_port_is_an_error_and_nothing_is_run() -> None:
-    with listen(ServeOptions(port=0)) as taken:
+    with listen("127.0.0.1", 0) as taken:
         words = ["run", "--port", str(port_of(taken)), "--", "echo", "ran"]
         async with started([*CLI, *words]) as program:
             assert await program.exit_status() == 1

@@ -33,7 +33,7 @@ KIB = 1024
 class Measured(CustomEvent, name="test.measured"):
     celsius: float
     count: int = 0
-    labels: set[str] = set()
+    labels: frozenset[str] = frozenset()
 
 
 def encoder(redact: Redact | None = None, **changes: Any) -> Encoder:
@@ -131,7 +131,7 @@ def test_a_long_id_is_refused() -> None:
 
 
 def test_a_custom_event_round_trips_typed() -> None:
-    event = Measured(celsius=21.5, count=2**60, labels={"kitchen"})
+    event = Measured(celsius=21.5, count=2**60, labels=frozenset({"kitchen"}))
     assert decoded(encoder().strict(event)) == event
 
 
@@ -382,7 +382,9 @@ def test_redact_sees_typed_events_and_results_alike() -> None:
         return json.loads(json.dumps(wire).replace("hunter2", "?"))  # type: ignore[no-any-return]
 
     assert strict(LogMessage(message="hunter2"), redact)["message"] == "?"
-    assert strict(Measured(celsius=1, labels={"hunter2"}), redact)["data"]["labels"] == ["?"]
+    assert strict(Measured(celsius=1, labels=frozenset({"hunter2"})), redact)["data"]["labels"] == [
+        "?"
+    ]
     assert encoder(redact).result({"answer": "hunter2"}) == b'{"answer":"?"}'
 
 

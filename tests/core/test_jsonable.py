@@ -31,7 +31,7 @@ from tests.strategies import JSON
 ROOM = 10_000
 
 
-class Colour(str, Enum):
+class Colour(str, Enum):  # noqa: UP042 - its str() is its name, not its value
     RED = "red"
 
 

@@ -22,7 +22,7 @@ class NaiveDeadlines:
     def __init__(self) -> None:
         self.slots: dict[int, int] = {}
 
-    def set(self, item: int, deadline: float) -> None:
+    def put(self, item: int, deadline: float) -> None:
         self.slots[item] = int(-(-deadline // 1))
 
     def due(self, now: float) -> set[int]:
@@ -39,7 +39,7 @@ def test_it_does_what_looking_at_every_deadline_would_do(
     for action, item, amount in steps:
         if action == "set":
             wheel.set(item, now + amount)
-            naive.set(item, now + amount)
+            naive.put(item, now + amount)
         elif action == "discard":
             wheel.discard(item)
             naive.slots.pop(item, None)

@@ -156,7 +156,8 @@ class Fold:
         state["attempt"] = count(event, "attempt") or 1
         state["started_at"] = state["started_at"] or time(event)
         state["title"] = self._short(event, "title") or state["title"]
-        state["metadata"] = self._small(event.get("metadata"), "metadata") or state["metadata"]
+        if is_object(metadata := event.get("metadata")):
+            state["metadata"] = self._small(metadata, "metadata") or state["metadata"]
         state["error"] = None  # of the attempt before
         plan = event.get("plan")
         for index, planned in enumerate(plan if is_list(plan) else ()):

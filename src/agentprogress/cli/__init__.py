@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
-from ._serve import DEFAULT_PORT, CannotServe, Ending, ServeOptions, serve
+from ._listen import DEFAULT_PORT, CannotServe
+from ._serve import Ending, ServeOptions, serve
 
 __all__ = ["main"]
 
@@ -93,7 +94,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Runs a command and shows what it prints, line by line, to everybody who follows. A line "
         "redrawn by carriage returns is the progress message. The exit status is the command's. "
-        "Ctrl-C ends the command's process group, by SIGTERM and 5 seconds later by SIGKILL."
+        "Ctrl-C ends the command's process group, by SIGTERM and 5 seconds later by SIGKILL. "
+        "Python is told by PYTHONUNBUFFERED not to hold its output back."
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument(

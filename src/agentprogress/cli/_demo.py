@@ -44,6 +44,7 @@ PLAN: Sequence[dict[str, Any]] = (
     {"name": "write", "weight": 2},
 )
 READERS = 4
+_LONG_FUNCTION_LINES = 60
 # A word takes this share of a tool call's pause.
 _WORD_PACE = 0.1
 
@@ -154,6 +155,8 @@ class Crew:
         findings.lines[path.suffix or "none"] += facts.lines
         findings.blank += facts.blank
         findings.markers += [(shown, line) for line in facts.markers]
+        if facts.markers:
+            agent.log(f"{shown}: {len(facts.markers)} marked as to do")
         if path.suffix == ".py":
             await self._parse_one(agent, facts.text, shown)
 
@@ -166,6 +169,9 @@ class Crew:
                 agent.log(f"{shown}: {error}", level="warning")
                 return
             tool.complete({"functions": len(facts.functions), "classes": facts.classes})
+        for function in facts.functions:
+            if function.lines >= _LONG_FUNCTION_LINES:
+                agent.log(f"{shown}: {function.name} has {function.lines} lines", level="warning")
         findings = self._findings
         findings.functions += [(function, shown) for function in facts.functions]
         findings.classes += facts.classes

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import stat
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ MAX_FILE_BYTES = 256 * 1024
 MAX_COMPARED_LINES = 200_000
 # Shorter runs of equal lines are what languages are like.
 COPY_LINES = 8
+
+# Two threads in ast.parse may end in "AST constructor recursion depth mismatch" (Python 3.11).
+_parsing = threading.Lock()
 
 _SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages", "venv", "build", "dist"))
 _MARKER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
@@ -180,7 +184,8 @@ def parse_python(text: str) -> PythonFacts:
         Unreadable: it does not parse; says where.
     """
     try:
-        tree = ast.parse(text)
+        with _parsing:
+            tree = ast.parse(text)
     except SyntaxError as error:
         raise Unreadable(f"line {error.lineno}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Serves one session for as long as somebody may want its story: socket, server, signals, ending.
+"""Serves one session for as long as somebody may want its story: server, session, ending.
 
 uvicorn is imported in this file only, and not before it is needed.
 """
@@ -6,43 +6,26 @@ uvicorn is imported in this file only, and not before it is needed.
 from __future__ import annotations
 
 import contextlib
-import errno
-import ipaddress
+import logging
 import os
-import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
 import anyio
 
-from .._wakeup import LoopRef
-from ..asgi import Message, ProgressApp, Receive, Scope, Send
 from ..info import SessionInfo
 from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
+from ._listen import CannotServe, listen, origin
+from ._signals import Interrupts
+from ._site import MOUNT, Site
 
-__all__ = [
-    "DEFAULT_PORT",
-    "CannotServe",
-    "Ending",
-    "Job",
-    "ServeOptions",
-    "Site",
-    "listen",
-    "origin",
-    "say",
-    "serve",
-]
-
-DEFAULT_PORT = 8765
-MOUNT = "/progress"
+__all__ = ["Ending", "Job", "ServeOptions", "serve"]
 
 # A process that is there for one session can keep all of it, and for as long as it lives.
 _WEEK = 7 * 24 * HOUR
@@ -55,7 +38,9 @@ _SETTINGS = Settings(
     history_ttl=_WEEK,
     result_ttl=_WEEK,
 )
-# Followers have been told by then; what is left are peers that do not read.
+# Whoever reads has been told long before; together they are how long peers that do not may hold up
+# the exit. The second one is uvicorn's, in whole seconds.
+_DRAIN_SECONDS = 0.7
 _GRACEFUL_SECONDS = 1
 
 
@@ -70,10 +55,6 @@ class Job(Protocol):
     def __call__(self, session: ProgressSession) -> Awaitable[object]:
         """Works; what it returns is the result."""
         ...
-
-
-class CannotServe(Exception):
-    """Carries the sentence that tells why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +86,7 @@ class Ending:
     signal_number: int | None
 
 
-def say(line: str) -> None:
+def _say(line: str) -> None:
     """Prints a line at once; a reader that has gone is no error."""
     try:
         print(line, flush=True)
@@ -129,7 +110,7 @@ def serve(job: Job, options: ServeOptions, about: SessionOptions) -> Ending:
         CannotServe: uvicorn is missing, or the address cannot be had.
     """
     new_server = _uvicorn()
-    with listen(options) as listener:
+    with listen(options.host, options.port) as listener:
         return anyio.run(_serve, job, options, about, listener, new_server)
 
 
@@ -157,7 +138,7 @@ async def _serve(
             if linger is None and not job.worth_staying:
                 linger = 0
             if linger is None and not interrupts.asked.is_set():
-                say(f"The session is {status} and stays here until Ctrl-C.")
+                _say(f"The session is {status} and stays here until Ctrl-C.")
             with anyio.move_on_after(linger):
                 await interrupts.asked.wait()
     return ending or Ending("cancelled", interrupts.signal_number)
@@ -191,15 +172,18 @@ async def _serving(
         tasks.start_soon(server.serve, [listener])
         yield
         # uvicorn waits for streams to end and tells nobody to end one: that is done first.
-        await registry.drain()
+        with anyio.move_on_after(_DRAIN_SECONDS):
+            await registry.drain()
+        # From here on it could only complain about peers that do not read.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.should_exit = True
 
 
 def _announce(origin: str, session: ProgressSession) -> None:
     url = origin + session.handle()["url"]
-    say(f"Watch: {url}/view")
-    say(f"Events: curl -N {url}/events")
-    say(f"Result: curl {url}/result")
+    _say(f"Watch: {url}/view")
+    _say(f"Events: curl -N {url}/events")
+    _say(f"Result: curl {url}/result")
 
 
 # The server
@@ -237,153 +221,3 @@ def _uvicorn() -> Callable[[Site], Any]:
         return Server(config)
 
     return new_server
-
-
-class Site:
-    """The ASGI application: progress at its mount, and ``/`` leads to the session's page."""
-
-    def __init__(self, registry: SessionRegistry) -> None:
-        self.home: str | None = None
-        self._progress = ProgressApp(registry)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection."""
-        if scope["path"].startswith(f"{MOUNT}/"):
-            await self._progress({**scope, "root_path": MOUNT}, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
-        elif scope["path"] == "/" and self.home is not None and _names_an_address(scope):
-            await _answer(send, 307, b"", (b"location", self.home.encode()))
-        else:
-            await _answer(send, 404, b"Nothing is here: open the address that was printed.\n")
-
-
-async def _answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    headers = (*headers, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)))
-    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
-
-
-def _names_an_address(scope: Scope) -> bool:
-    """False for a host name: a foreign page may have pointed its own at this machine.
-
-    The redirect tells the session's id, and whoever knows that may follow the session.
-    """
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    try:
-        name = urlsplit(b"//" + host).hostname or b""
-        return name == b"localhost" or bool(ipaddress.ip_address(name.decode("ascii")))
-    except ValueError:
-        return False
-
-
-# The address
-
-
-def listen(options: ServeOptions) -> socket.socket:
-    """Returns a socket that listens; connections wait in it until the server is up.
-
-    Raises:
-        CannotServe: the address cannot be had.
-    """
-    if options.port is not None:
-        return _bind(options.host, options.port)
-    try:
-        return _bind(options.host, DEFAULT_PORT)
-    except CannotServe as error:
-        if not _is_taken(error.__cause__):
-            raise
-        return _bind(options.host, 0)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotServe(f"Cannot listen on {host!r}: {error.strerror}.") from error
-    try:
-        if os.name == "posix":  # elsewhere it would take the port from whoever has it
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        advice = ": another program has it. --port 0 takes any free one" if _is_taken(error) else ""
-        reason = advice or f": {error.strerror}"
-        raise CannotServe(f"Cannot listen on port {port} of {host}{reason}.") from error
-    return listener
-
-
-def _is_taken(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-
-
-def origin(host: str, listener: socket.socket) -> str:
-    """Returns the address by which a browser on this machine reaches a listener on `host`."""
-    bound = ipaddress.ip_address(listener.getsockname()[0])
-    if bound.is_unspecified:  # it takes all addresses; this one is the machine's own
-        host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}"
-
-
-# Signals
-
-
-class Interrupts:
-    """The terminal's Ctrl-C and its kin: the first one asks, the second one is at once.
-
-    Args:
-        at_once: what the second one does.
-
-    Attributes:
-        before: called when the first one comes.
-        asked: set by the first one.
-        signal_number: which the first one was.
-    """
-
-    def __init__(self, at_once: Callable[[], object]) -> None:
-        self.before: Callable[[], object] = lambda: None
-        self.asked = anyio.Event()
-        self.signal_number: int | None = None
-        self._at_once = at_once
-        self._loop = LoopRef()
-        self._restore = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        for number in _signals():
-            previous = signal.signal(number, self._handle)
-            self._restore.callback(signal.signal, number, previous)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._restore.close()
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        # Between any two instructions of the loop's own code: nothing is done here.
-        self._loop.call_soon(lambda: self._arrived(number))
-
-    def _arrived(self, number: int) -> None:
-        if self.asked.is_set():
-            self._at_once()
-        else:
-            self.signal_number = number
-            self.asked.set()
-            self.before()
-
-
-def _signals() -> Iterator[int]:
-    yield signal.SIGINT
-    yield signal.SIGTERM
-    # Closing the terminal; under nohup it is ignored, and stays so.
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        yield signal.SIGHUP

@@ -1,0 +1,70 @@
+"""The address: a socket to serve on, had before anything is started, and how browsers reach it."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+
+__all__ = ["DEFAULT_PORT", "CannotServe", "listen", "origin"]
+
+DEFAULT_PORT = 8765
+
+
+class CannotServe(Exception):
+    """Carries the sentence that tells why."""
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """Returns a socket that listens; connections wait in it until the server is up.
+
+    Args:
+        host: a name or an address of this machine.
+        port: 0 is any free one; None the default one, or any free one when it is taken.
+
+    Raises:
+        CannotServe: the address cannot be had.
+    """
+    if port is not None:
+        return _bind(host, port)
+    try:
+        return _bind(host, DEFAULT_PORT)
+    except CannotServe as error:
+        if not _is_taken(error.__cause__):
+            raise
+        return _bind(host, 0)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotServe(f"Cannot listen on {host!r}: {error.strerror}.") from error
+    try:
+        if os.name == "posix":  # elsewhere it would take the port from whoever has it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        advice = ": another program has it. --port 0 takes any free one" if _is_taken(error) else ""
+        reason = advice or f": {error.strerror}"
+        raise CannotServe(f"Cannot listen on port {port} of {host}{reason}.") from error
+    return listener
+
+
+def _is_taken(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+
+
+def origin(host: str, listener: socket.socket) -> str:
+    """Returns the address by which a browser on this machine reaches a listener on `host`."""
+    bound = ipaddress.ip_address(listener.getsockname()[0])
+    if bound.is_unspecified:  # it takes all addresses; this one is the machine's own
+        host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"
