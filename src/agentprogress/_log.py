@@ -27,8 +27,10 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("agentprogress")
 
-# Entries an emitting thread lets gather before it coalesces them itself.
-_INBOX_ENTRIES = 64
+# Entries an emitting thread lets gather before it coalesces them itself, if nobody else is at it,
+# and before it waits its turn to do so.
+_HELP_ENTRIES = 64
+_WAIT_ENTRIES = 1024
 
 
 class SessionLog:
@@ -53,6 +55,7 @@ class SessionLog:
         "_outbox",
         "_queued",
         "_released",
+        "_wanted",
         "beside_bytes",
         "dropped",
         "ended",
@@ -70,6 +73,7 @@ class SessionLog:
         self._queued = False
         self._accounted = 0
         self._released = False
+        self._wanted = False
         self._drop_logged = False
         self.id = session_id
         self.history = History(session_id, epoch, hub.settings)
@@ -84,14 +88,26 @@ class SessionLog:
             return
         inbox = self._inbox
         inbox.append(entry)
-        if len(inbox) >= _INBOX_ENTRIES and self._lock.acquire(blocking=False):
-            try:
-                self._turn(self._stage, _nothing)
-            finally:
-                self._lock.release()
-            self._settled()
+        if len(inbox) >= _HELP_ENTRIES:
+            self._help(len(inbox))
         if not self._queued:
             self.queue()
+
+    def _help(self, entries: int) -> None:
+        """Coalesces a part of the inbox in the emitting thread.
+
+        Threads that emit faster than anybody commits are thereby slowed down to what can be kept.
+        """
+        # One that emits all the time would win every race for the lock against one that waits.
+        if entries < _WAIT_ENTRIES and (self._wanted or not self._lock.acquire(blocking=False)):
+            return
+        if entries >= _WAIT_ENTRIES:
+            self._lock.acquire()
+        try:
+            self._turn(lambda: self._stage(self._hub.settings.max_batch_events), _nothing)
+        finally:
+            self._lock.release()
+        self._settled()
 
     def queue(self) -> None:
         """Asks for a publication, once until it happens."""
@@ -114,7 +130,9 @@ class SessionLog:
 
     def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T:
         """Calls `act` while nobody else writes; `nested` where this thread is writing already."""
+        self._wanted = True
         with self._lock:
+            self._wanted = False
             if self._busy:
                 return nested()
             # Signals are handled at calls and jumps: none comes between this line and `try`.
@@ -132,9 +150,9 @@ class SessionLog:
             self._later.popleft()()
         self._hub.relieve()
 
-    def _stage(self) -> None:
+    def _stage(self, most: int) -> None:
         """Coalesces the inbox; what is a write's worth goes into the log at once."""
-        count = len(self._inbox)
+        count = min(most, len(self._inbox))
         entries = self._inbox[:count]
         del self._inbox[:count]
         if self.ended:
@@ -152,7 +170,7 @@ class SessionLog:
 
     def _commit(self) -> None:
         if self._inbox:
-            self._stage()
+            self._stage(len(self._inbox))
         if self._outbox is not None:
             self._commit_outbox(self._outbox)
             self._outbox = None
