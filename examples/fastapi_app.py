@@ -3,7 +3,7 @@
 import anyio
 from fastapi import FastAPI
 
-from agentprogress import ProgressSession, SessionRegistry
+from agentprogress import ProgressSession, SessionHandle, SessionRegistry
 from agentprogress.asgi import ProgressApp
 
 registry = SessionRegistry()
@@ -20,6 +20,6 @@ async def write_report(session: ProgressSession, topic: str) -> dict[str, str]:
 
 
 @app.post("/runs", status_code=202)
-async def create_run(topic: str) -> dict[str, object]:
+async def create_run(topic: str) -> SessionHandle:
     session = registry.start(write_report, topic, title=f"Report on {topic}")
-    return dict(session.handle())
+    return session.handle()

@@ -22,6 +22,7 @@ from ._engine import Engine
 from ._http import Endpoints
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
+from .errors import Draining
 
 __all__ = ["Driver", "return_delay"]
 
@@ -82,8 +83,11 @@ class Driver(SubscriberBase):
         """Takes its place at a cursor.
 
         Raises:
+            Draining: the process shuts down; what has ended is served to the last.
             ProgressError: the registry cannot serve it.
         """
+        if self._engine.draining and not self.record.ended:
+            raise Draining
         joined = self._engine.admit(self, cursor)
         answer, epoch = joined.answer, joined.epoch
         held = cursor if answer.resume in (Resume.EXACT, Resume.GAP) and cursor else f"{epoch}-0"

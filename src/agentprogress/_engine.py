@@ -70,6 +70,7 @@ class Engine:
         self._lock = threading.RLock()
         self._host: Host | None = None
         self._jobs: dict[SessionRecord, Job] = {}
+        self._jobless: Wakeup | None = None
         self._dropped = 0
 
     # Sessions
@@ -112,6 +113,14 @@ class Engine:
             await job.run()
         finally:
             self._jobs.pop(job.record, None)
+            if not self._jobs and self._jobless is not None:
+                self._jobless.set()
+
+    async def _until_jobless(self, most: float) -> None:
+        """Waits for the jobs to end, at most so many seconds; never for anybody's writer."""
+        if self._jobs:
+            self._jobless = Wakeup(LoopRef())
+            await self.clock.wait(self._jobless.event, self.clock.monotonic() + most)
 
     def record(self, session_id: str) -> SessionRecord:
         """Returns a session's record.
@@ -257,7 +266,7 @@ class Engine:
             for record in followed:
                 await self.flush(record)
         if host.loop.same(LoopRef.current()):
-            await host.until_idle(self.settings.close_flush_timeout)
+            await self._until_jobless(self.settings.close_flush_timeout)
 
     # What sessions ask of the registry around them (`Hub`)
 

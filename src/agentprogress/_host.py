@@ -88,7 +88,6 @@ class Host:
         self._group: TaskGroup | None = None
         self._tasks: dict[_Task, None] = {}
         self._unbegun: dict[_Task, None] = {}
-        self._idle: Wakeup | None = None
         self._stopping = False
         self._ended = False
         self._handle: object = None
@@ -195,14 +194,6 @@ class Host:
             self._tasks.pop(task, None)
             if not self._tasks:
                 self._wakeup.set()
-                if self._idle is not None:
-                    self._idle.set()
-
-    async def until_idle(self, most: float) -> None:
-        """Waits for its tasks to end, at most so many seconds."""
-        if self._tasks:
-            self._idle = Wakeup(self.loop)
-            await self._clock.wait(self._idle.event, self._clock.monotonic() + most)
 
     def _over(self) -> None:
         """Takes note that nothing here will run any more."""

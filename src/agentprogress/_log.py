@@ -98,11 +98,12 @@ class SessionLog:
 
         Threads that emit faster than anybody commits are thereby slowed down to what can be kept.
         """
+        must = entries >= _WAIT_ENTRIES
         # One that emits all the time would win every race for the lock against one that waits.
-        if entries < _WAIT_ENTRIES and (self._wanted or not self._lock.acquire(blocking=False)):
+        if not must and self._wanted:
             return
-        if entries >= _WAIT_ENTRIES:
-            self._lock.acquire()
+        if not self._lock.acquire(blocking=must):
+            return
         try:
             self._turn(lambda: self._stage(self._hub.settings.max_batch_events), _nothing)
         finally:

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from agentprogress import ProgressSession, SessionRegistry
+from agentprogress._following import SubscriberBase
 from agentprogress.registry import engine_of
 from tests.kit import following, on_virtual_time, settle
 
@@ -76,15 +77,35 @@ async def test_pending_sessions_live_on_and_their_subscribers_are_left_alone() -
         assert follower.finished
 
 
-async def test_adapters_are_told_once() -> None:
+class Connection(SubscriberBase):
+    """What an adapter puts at the end of a connection."""
+
+    def __init__(self, registry: SessionRegistry, session_id: str) -> None:
+        super().__init__(engine_of(registry).record(session_id), None)
+        self.told: list[str] = []
+        engine_of(registry).admit(self, None)
+
+    def wake(self) -> None:
+        self.told.append("wake")
+
+    def drain(self) -> None:
+        self.told.append("drain")
+
+
+async def test_connections_are_told_after_the_sessions_have_ended() -> None:
     registry, _ = on_virtual_time()
-    told: list[str] = []
-    engine = engine_of(registry)
-    take_off = engine.on_drain(lambda: told.append("a"))
-    engine.on_drain(lambda: told.append("b"))
-    take_off()
-    await registry.drain()
-    assert told == ["b"]
+    registry.reserve_sync(session_id="later")
+    registry.open(session_id="job").__enter__()
+    waiting, running = Connection(registry, "later"), Connection(registry, "job")
+    await settle()
+    waiting.told.clear()
+    running.told.clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(registry.drain)
+        await settle()
+        assert (waiting.told, running.told) == (["drain"], ["wake", "drain"])
+        engine_of(registry).dismiss(waiting)
+        engine_of(registry).dismiss(running)
 
 
 async def test_a_stalled_subscriber_holds_a_drain_up_no_longer_than_a_flush() -> None:

@@ -49,7 +49,8 @@ async def test_a_stall_of_the_loop_is_told() -> None:
         await settle()
         clock.jump(60)
         await settle()
-        assert 48 <= registry.stats().stalled <= 50
+        # As late as it came, and the threshold on top.
+        assert 60 <= registry.stats().stalled <= 61
 
 
 async def test_the_end_of_each_session_is_told_once_with_what_is_known_of_it() -> None:

@@ -125,7 +125,7 @@ async def test_leaving_one_of_two_blocks_drains_nothing() -> None:
 
 @async_test
 async def test_a_second_live_loop_may_not_subscribe_but_emit() -> None:
-    registry, _ = on_virtual_time()
+    registry, clock = on_virtual_time()
     with registry.open(session_id="job") as session:
         async with following(registry, "job") as follower:
 
@@ -143,7 +143,7 @@ async def test_a_second_live_loop_may_not_subscribe_but_emit() -> None:
                 asyncio.run(main())
 
             await anyio.to_thread.run_sync(other)
-            await settle()
+            await clock.advance(1)
             assert "log.message" in follower.types
 
 

@@ -1,0 +1,55 @@
+"""Draining with subscribers over the network: told at once, waited for by nobody."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from .following import Site, settle
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_those_who_follow_a_session_that_lives_on_are_sent_away_to_come_back() -> None:
+    site = Site()
+    handle = await site.registry.reserve(title="queued")
+    async with site.peer(session_id=handle["session_id"]) as peer:
+        await site.registry.drain()
+        await settle()
+    assert peer.types == ["welcome", "reconnect"]
+    assert 0 <= peer.frames[-1]["retry_after"] <= 10
+    assert peer.close_code == 1012
+
+
+async def test_those_who_follow_a_running_session_get_its_end() -> None:
+    site = Site()
+    async with site.peer() as peer, site.peer("events", kind="http") as stream:
+        await site.registry.drain()
+        await settle()
+    for followed in (peer, stream):
+        assert followed.types[-2:] == ["session.failed", "end"]
+        assert followed.frames[-2]["error"]["code"] == "server_shutdown"
+    assert peer.close_code == 1000
+
+
+async def test_a_stalled_subscriber_holds_a_drain_up_for_a_flush_at_most() -> None:
+    site = Site()
+    async with site.peer() as stalled:
+        stalled.stop_reading()
+        site.session.log("blocked")
+        await site.clock.advance(0.1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(site.registry.drain)
+            before = site.clock.monotonic()
+            await site.clock.advance(site.registry.settings.flush_timeout)
+        assert site.clock.monotonic() - before <= site.registry.settings.flush_timeout
+
+
+async def test_who_comes_while_draining_is_sent_away_to_come_back() -> None:
+    site = Site()
+    await site.registry.drain()
+    async with site.peer() as peer, site.peer("events", kind="http") as stream:
+        await settle()
+        peer.hang_up()
+    assert peer.types[0] == "welcome"
+    assert stream.types[0] == "welcome"
