@@ -47,9 +47,23 @@ async def test_a_stalled_subscriber_holds_a_drain_up_for_a_flush_at_most() -> No
 
 async def test_who_comes_while_draining_is_sent_away_to_come_back() -> None:
     site = Site()
+    session_id = (await site.registry.reserve())["session_id"]
     await site.registry.drain()
-    async with site.peer() as peer, site.peer("events", kind="http") as stream:
+    async with (
+        site.peer(session_id=session_id) as peer,
+        site.peer("events", kind="http", session_id=session_id) as stream,
+    ):
         await settle()
         peer.hang_up()
-    assert peer.types[0] == "welcome"
-    assert stream.types[0] == "welcome"
+    assert peer.types == stream.types == ["reconnect"]
+    assert peer.close_code == 1012
+    assert stream.sent[0]["status"] == 200
+    assert b"retry: " in stream.sent[1]["body"]
+
+
+async def test_the_end_of_what_has_ended_is_told_while_draining() -> None:
+    site = Site()
+    await site.registry.drain()
+    async with site.peer() as peer:
+        await settle()
+    assert peer.types == ["welcome", "session.started", "session.failed", "end"]
