@@ -257,6 +257,8 @@ class Machine(RuleBasedStateMachine):
             frames: list[bytes] = record.locked(lambda h: h.frames_after(h.oldest - 1, h.head))
             assert len(frames) <= MAX_EVENTS
             held += sum(len(frame) + 256 for frame in frames) + len(record.life.result or b"")
+            if not frames and record.ended:
+                held += len(record.locked(lambda h: h.head_json()))
         assert engine.store.size_bytes == held
 
     @invariant()

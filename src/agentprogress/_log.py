@@ -190,7 +190,8 @@ class SessionLog:
     def _account(self) -> None:
         """Tells the registry how many bytes this session holds by now."""
         events = len(self.history) * self._hub.settings.event_overhead_bytes
-        held = self.history.size_bytes + events + self.beside_bytes
+        history = self.history
+        held = history.size_bytes + history.swept_bytes + events + self.beside_bytes
         if held != self._accounted and not self._released:
             difference, self._accounted = held - self._accounted, held
             self._hub.account(self._record, difference)

@@ -214,7 +214,8 @@ class SessionRecord(SessionLog):
         with self._lock:
             self.gone = tombstone
             self.life.result = None
-        self.queue()
+        if self.subscribers:
+            self.queue()
 
     # Reading
 

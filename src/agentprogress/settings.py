@@ -105,7 +105,7 @@ class Settings:
         24 * HOUR, "Time snapshot and result are kept, from the session's end"
     )
     tombstone_ttl: float = _seconds(24 * HOUR, "Time a tombstone is kept after the result")
-    max_sweep: int = _count(1_000, "Removals in one turn of the loop")
+    max_sweep: int = _count(1_000, "Removals in one turn of the loop; costly ones count more")
 
     # Bounds of a process
     max_sessions: int = _count(10_000, "Sessions in a process")

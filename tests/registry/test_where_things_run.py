@@ -332,7 +332,8 @@ def test_requests_that_each_bring_a_loop_of_their_own_are_served(backend: str) -
             assert types == ["session.started", "session.completed"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+# Python warns of forking where other threads run: what it warns of is what is tested.
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_knows_no_session_of_its_parent() -> None:
     registry = SessionRegistry()
     with registry.open() as session:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic_core import from_json
+
 from ..settings import Settings
 from .batch import Batch
 from .cursor import Cursor
@@ -104,6 +106,11 @@ class History:
         """The last seq; 0 before the first event."""
         return self.oldest + len(self._frames) - 1
 
+    @property
+    def swept_bytes(self) -> int:
+        """The encoded size of the state that a sweep left in the place of all events; else 0."""
+        return 0 if self._frames or self._base_json is None else len(self._base_json)
+
     def append(self, entries: Iterable[Encoded]) -> None:
         """Gives each event its seq, keeps its frame, and evicts what passes a bound."""
         frames, seq, size = self._frames, self.head, 0
@@ -124,7 +131,7 @@ class History:
             size -= len(frames[evicted])
             evicted += 1
         if evicted:
-            base = self._base or self._empty_fold()
+            base = self._base or self._base_fold()
             for frame in frames[:evicted]:
                 base.apply_frame(frame)
             # One memmove of pointers: cheaper than a deque, which cannot be sliced.
@@ -139,9 +146,9 @@ class History:
         self._evict()
 
     def sweep(self) -> None:
-        """Lets all events go; the state stays."""
-        self._base = self.fold()
-        self._base_json = self._head_fold = self._head_json = None
+        """Lets all events go; the state stays, encoded: a session that has ended is only read."""
+        self._base_json = self.head_json()
+        self._base = self._head_fold = self._head_json = None
         self.oldest = self.head + 1
         self._frames = []
         self.size_bytes = 0
@@ -207,14 +214,14 @@ class History:
     def base_json(self) -> bytes:
         """Returns the encoded state at ``oldest - 1``."""
         if self._base_json is None:
-            self._base_json = (self._base or self._empty_fold()).encode()
+            self._base_json = (self._base or self._base_fold()).encode()
         return self._base_json
 
     def fold(self) -> Fold:
         """Returns the state at the head; kept and moved on by later calls, so do not change it."""
         fold = self._head_fold
         if fold is None or not self.retains(fold.seq):
-            fold = self._base.copy() if self._base else self._empty_fold()
+            fold = self._base.copy() if self._base else self._base_fold()
         for frame in self._frames[fold.seq + 1 - self.oldest :]:
             fold.apply_frame(frame)
         self._head_fold = fold
@@ -222,9 +229,14 @@ class History:
 
     def head_json(self) -> bytes:
         """Returns the encoded state at the head."""
+        if not self._frames:
+            return self.base_json()
         if self._head_json is None or self._head_json[0] != self.head:
             self._head_json = (self.head, self.fold().encode())
         return self._head_json[1]
 
-    def _empty_fold(self) -> Fold:
-        return Fold(self._session_id, self.epoch, self._limits)
+    def _base_fold(self) -> Fold:
+        """Makes a fold at the base: of nothing, or of what a sweep left."""
+        if self.oldest == 1 or self._base_json is None:
+            return Fold(self._session_id, self.epoch, self._limits)
+        return Fold.resume(from_json(self._base_json), self._limits)

@@ -21,6 +21,11 @@ __all__ = ["MemoryStore"]
 # Records and tombstones expire on the same wheel: a record by itself, a tombstone by its id.
 _Expiring = SessionRecord | Tombstone
 
+# What letting go of a record, or of a history with none of its events, costs in tombstones (about
+# 3 µs each, measured; folding an event costs as much). A turn of the loop is held for 3 ms so.
+_RECORD_COST = 8
+_HISTORY_COST = 20
+
 
 class MemoryStore:
     """Sessions and tombstones by id.
@@ -187,7 +192,7 @@ class MemoryStore:
             return self._wheel.next_deadline()
 
     def sweep(self, lost: Callable[[SessionRecord], object]) -> bool:
-        """Removes what has expired: at most ``max_sweep`` things, and not for long.
+        """Removes what has expired: at most ``max_sweep`` things, and fewer of the costly ones.
 
         Args:
             lost: called with a pending session that nobody started in time.
@@ -196,33 +201,35 @@ class MemoryStore:
             True when more is due.
         """
         now = self._clock.monotonic()
-        # Letting a full history go folds it, which costs as much as hundreds of other removals.
-        until = now + self._settings.delivery_interval / 16
-        for _ in range(self._settings.max_sweep):
+        work = self._settings.max_sweep
+        while work > 0:
             with self._lock:
                 due = self._wheel.due(now, 1)
             if not due:
                 return False
             self.swept += 1
-            self._expire(due[0], now, lost)
-            if self._clock.monotonic() > until:
-                break
+            work -= self._expire(due[0], now, lost)
         return True
 
-    def _expire(self, item: _Expiring, now: float, lost: Callable[[SessionRecord], object]) -> None:
+    def _expire(self, item: _Expiring, now: float, lost: Callable[[SessionRecord], object]) -> int:
+        """Removes one thing and returns what it cost, in tombstones."""
         if isinstance(item, Tombstone):
             with self._lock:
                 if self._tombstones.get(item.session_id) is item:
                     del self._tombstones[item.session_id]
-        elif not item.ended:
+            return 1
+        if not item.ended:
             lost(item)
-        elif now >= self._expires.get(item, now):
+            return _RECORD_COST
+        if now >= self._expires.get(item, now):
             self.remove(item)
-        else:
-            self._drop_history(item)
-            with self._lock:
-                if item in self._expires:
-                    self._wheel.set(item, self._expires[item])
+            return _RECORD_COST
+        events = len(item.history)
+        self._drop_history(item)
+        with self._lock:
+            if item in self._expires:
+                self._wheel.set(item, self._expires[item])
+        return _HISTORY_COST + events
 
     # Eviction
 
