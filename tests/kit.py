@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
 
-from agentprogress import Gap, ProgressError, SessionRegistry, Settings, Snapshot, Subscription
+from agentprogress import (
+    Gap,
+    ProgressError,
+    ProgressSession,
+    SessionRegistry,
+    Settings,
+    Snapshot,
+    Subscription,
+)
 from agentprogress.events import Event
 from agentprogress.testing import ManualClock
 
@@ -17,6 +26,11 @@ def on_virtual_time(**settings: Any) -> tuple[SessionRegistry, ManualClock]:
     """Returns a registry whose time moves only by its clock."""
     clock = ManualClock()
     return SessionRegistry(Settings(**settings), clock=clock), clock
+
+
+def entered(block: AbstractContextManager[ProgressSession]) -> ProgressSession:
+    """Enters a session's block in a context of its own: the test does not run inside it."""
+    return contextvars.copy_context().run(block.__enter__)
 
 
 async def settle() -> None:

@@ -165,7 +165,9 @@ class Machine(RuleBasedStateMachine):
         self.mark_ended(name, f"session.{how}")
 
     def leave(self, name: str, how: str) -> None:
-        error = {"completed": None, "failed": ValueError("x"), "cancelled": KeyboardInterrupt()}[how]
+        error = {"completed": None, "failed": ValueError("x"), "cancelled": KeyboardInterrupt()}[
+            how
+        ]
         self.blocks[name].__exit__(type(error) if error else None, error, None)
 
     def mark_ended(self, name: str, terminal: str) -> None:
@@ -342,6 +344,4 @@ def check_story(reader: Reader, epochs: dict[str, Epoch]) -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_whatever_is_done_in_whatever_order_the_invariants_hold(backend: str) -> None:
     machine = type("Machine", (Machine,), {"backend": backend})
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=80, stateful_step_count=40)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=80, stateful_step_count=40))

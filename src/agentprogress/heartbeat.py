@@ -6,6 +6,7 @@ the loop is stalled: nobody is dropped for our own delay.
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from ._core.wheel import Wheel
@@ -13,6 +14,8 @@ from .abc import Clock
 from .settings import Settings
 
 __all__ = ["HeartbeatScheduler", "Timed"]
+
+_logger = logging.getLogger("agentprogress")
 
 
 class Timed(Protocol):
@@ -70,5 +73,9 @@ class HeartbeatScheduler:
         now = self.now()
         due = self._wheel.due(now, self._most)
         for item in due:
-            self.set(item, item.on_deadline(now))
+            try:
+                self.set(item, item.on_deadline(now))
+            except Exception:
+                # One connection's failure must not take the host, and with it all others, down.
+                _logger.exception("a connection failed at its deadline")
         return len(due) == self._most

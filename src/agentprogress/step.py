@@ -81,9 +81,9 @@ class Scope:
                 "kind": kind_name,
                 "name": name,
                 "parent_id": parent_id or None,
-                "total": total,
+                "total": as_number(total),
                 "unit": unit,
-                "weight": weight,
+                "weight": as_number(weight),
                 "input": input,
             }
         )
@@ -126,7 +126,7 @@ class Scope:
                 {
                     "type": "log.message",
                     "level": level,
-                    "message": message,
+                    "message": message if type(message) is str else as_text(message),
                     "step_id": self._step_id,
                     "logger": logger,
                     "fields": fields or None,
@@ -177,8 +177,8 @@ class Scope:
                 {
                     "type": "artifact.created",
                     "artifact_id": artifact_id,
-                    "name": name,
-                    "media_type": media_type,
+                    "name": as_text(name),
+                    "media_type": as_text(media_type),
                     "url": url,
                     "data": data,
                     "step_id": self._step_id,
@@ -209,9 +209,9 @@ class Scope:
                 {
                     "type": "usage.reported",
                     "model": model,
-                    "input_tokens": input_tokens,
-                    "output_tokens": output_tokens,
-                    "cost": cost,
+                    "input_tokens": as_number(input_tokens),
+                    "output_tokens": as_number(output_tokens),
+                    "cost": as_number(cost),
                     "currency": currency,
                     "step_id": self._step_id,
                 }

@@ -108,11 +108,9 @@ class Subscription:
             self._position = item.seq or self._position
         return item
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """Iterates over the events only."""
-        async for item in self:
-            if not isinstance(item, Snapshot | Gap):
-                yield item
+        return _Events(self)
 
     def _take(self, reader: _Reader) -> bool:
         """Takes what comes next; False when it has to be waited for."""
@@ -147,3 +145,18 @@ class Subscription:
 
     def _add_snapshot(self, state: bytes, *, reset: bool = False) -> None:
         self._items.append(Snapshot(SessionSnapshot.model_validate(from_json(state)), reset))
+
+
+class _Events(AsyncIterator[Event]):
+    """No generator: one that is left early would have to be closed by its user."""
+
+    __slots__ = ("_subscription",)
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def __anext__(self) -> Event:
+        while True:
+            item = await self._subscription.__anext__()
+            if not isinstance(item, Snapshot | Gap):
+                return item

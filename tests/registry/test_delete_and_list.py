@@ -79,7 +79,9 @@ def test_sessions_are_listed_in_the_order_of_their_creation() -> None:
 
 def test_the_private_data_of_a_session_is_told_to_nobody_else() -> None:
     registry, _ = on_virtual_time()
-    with registry.open(session_id="job", owner="ann@example.org", private={"row": "p7q"}) as session:
+    with registry.open(
+        session_id="job", owner="ann@example.org", private={"row": "p7q"}
+    ) as session:
         session.log("x")
     frames = engine_of(registry).record("job").locked(lambda history: history.frames_after(0, 10))
     text = b"".join(frames).decode() + registry.snapshot("job").model_dump_json()

@@ -8,14 +8,14 @@ import pytest
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress._following import SubscriberBase
 from agentprogress.registry import engine_of
-from tests.kit import following, on_virtual_time, settle
+from tests.kit import entered, following, on_virtual_time, settle
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_live_sessions_end_as_failed_and_may_be_retried() -> None:
     registry, _ = on_virtual_time()
-    session = registry.open(session_id="job").__enter__()
+    session = entered(registry.open(session_id="job"))
     async with following(registry, "job") as follower:
         await registry.drain()
         await settle()
@@ -95,7 +95,7 @@ class Connection(SubscriberBase):
 async def test_connections_are_told_after_the_sessions_have_ended() -> None:
     registry, _ = on_virtual_time()
     registry.reserve_sync(session_id="later")
-    registry.open(session_id="job").__enter__()
+    entered(registry.open(session_id="job"))
     waiting, running = Connection(registry, "later"), Connection(registry, "job")
     await settle()
     waiting.told.clear()
@@ -110,7 +110,7 @@ async def test_connections_are_told_after_the_sessions_have_ended() -> None:
 
 async def test_a_stalled_subscriber_holds_a_drain_up_no_longer_than_a_flush() -> None:
     registry, clock = on_virtual_time(flush_timeout=2)
-    registry.open(session_id="job").__enter__()
+    entered(registry.open(session_id="job"))
     async with following(registry, "job") as follower:
         follower.stall()
         await settle()

@@ -13,7 +13,7 @@ from agentprogress import SessionRegistry, Settings
 from agentprogress.errors import SessionGone, SessionUnknown
 from agentprogress.registry import engine_of
 from agentprogress.testing import ManualClock
-from tests.kit import following, on_virtual_time, settle
+from tests.kit import entered, following, on_virtual_time, settle
 
 async_test = pytest.mark.anyio
 
@@ -90,7 +90,7 @@ async def test_a_subscriber_that_is_still_reading_is_told_that_it_has_expired() 
     registry, clock = on_virtual_time(history_ttl=5, result_ttl=10)
     async with registry:
         block = registry.open(session_id="job")
-        session = block.__enter__()
+        session = entered(block)
         async with following(registry, "job") as follower:
             follower.stall()
             session.log("one")
@@ -168,7 +168,8 @@ async def _use_everything() -> None:
     for number in range(5):
         session = registry.start(job, session_id=f"job-{number}", private=private)
         weak.append(weakref.ref(session))
-    del private, session
+        del session
+    del private
     registry.reserve_sync(session_id="pending")
     async with following(registry, "job-0") as follower, following(registry, "pending"):
         await settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 import anyio
 import pytest
@@ -221,7 +222,7 @@ async def test_nothing_is_opened_while_draining() -> None:
 @async_test
 async def test_planned_steps_are_known_before_they_start() -> None:
     registry, _ = on_virtual_time()
-    plan = ["research", {"name": "write", "weight": 3}, {"name": "", "kind": "tool"}]
+    plan: list[Any] = ["research", {"name": "write", "weight": 3}, {"name": "", "kind": "tool"}]
     async with registry.open(plan=plan) as session:
         assert [step.status for step in session.snapshot().steps] == ["planned"] * 3
         with session.phase("research"):

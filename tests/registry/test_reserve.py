@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agentprogress.errors import SessionConflict, SessionGone
-from tests.kit import following, on_virtual_time, settle
+from tests.kit import entered, following, on_virtual_time, settle
 
 async_test = pytest.mark.anyio
 
@@ -69,9 +69,7 @@ def test_reserving_again_changes_nothing_and_tells_no_token() -> None:
 def test_reserving_from_many_threads_makes_one_session_and_one_token() -> None:
     registry, _ = on_virtual_time()
     with ThreadPoolExecutor(8) as threads:
-        handles = list(
-            threads.map(lambda _: registry.reserve_sync(session_id="job"), range(64))
-        )
+        handles = list(threads.map(lambda _: registry.reserve_sync(session_id="job"), range(64)))
     assert sum(handle["control_token"] is not None for handle in handles) == 1
     assert len(registry.list()) == 1
 
@@ -82,7 +80,7 @@ def test_opening_from_many_threads_lets_one_in() -> None:
 
     def enter(_: int) -> bool:
         try:
-            registry.open(session_id="job").__enter__()
+            entered(registry.open(session_id="job"))
         except SessionConflict:
             return False
         return True

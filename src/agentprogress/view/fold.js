@@ -3,19 +3,29 @@
 // change by identity. Bounds are wider than the server's: a page that saw the detail need not forget it.
 
 const KEEP = { steps: 1000, texts: 12, textChars: 32768, logs: 1000, artifacts: 200, requests: 50, custom: 50 };
+const EXACT = 2 ** 53; // up to here integers are
+const TIME_CHARS = 24;
 const ENDED = new Set(["completed", "failed", "cancelled", "lost"]);
 const OPEN = new Set(["planned", "running"]);
 
 function emptyState() {
   return {
-    status: null, attempt: 1, title: null, metadata: {}, started_at: null, ended_at: null, progress: null,
+    status: null, attempt: 1, title: null, metadata: null, started_at: null, ended_at: null, progress: null,
     result: null, result_bytes: null, error: null, reason: null, retry_at: null, cancel_requested: false,
     steps: new Map(), texts: new Map(), artifacts: new Map(), requests: new Map(), custom: new Map(), usage: { costs: {} },
     log: { rows: [], count: 0, notes: 0 }, omitted: {},
   };
 }
 
+// A field of the wrong type is as good as absent; without a field that it needs, an event is ignored.
 const list = (value) => (Array.isArray(value) ? value : []);
+const isString = (value) => typeof value === "string";
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const stringOf = (value) => (isString(value) ? value : null);
+const numberOf = (value) => (Number.isFinite(value) ? value : null);
+const countOf = (value) => (Number.isInteger(value) ? value : null);
+const timeOf = (value) => (isString(value) && value.length <= TIME_CHARS ? value : null);
+const exact = (value) => Math.max(-EXACT, Math.min(EXACT, value));
 const keyed = (records, key) => new Map(list(records).map((record) => [record[key], record]));
 
 /** The state of a snapshot. `previous` is ours of the same epoch, whose longer log is kept; null otherwise. */
@@ -27,15 +37,28 @@ function stateFromSnapshot(snapshot, previous) {
   state.requests = keyed(snapshot.requests, "request_id");
   state.custom = new Map(Object.entries(snapshot.custom ?? {}));
   state.usage = snapshot.usage ?? { costs: {} };
-  state.omitted = snapshot.omitted ?? {};
   if (previous) state.log = previous.log;
   const newest = state.log.rows.reduce((seq, row) => Math.max(seq, row.seq ?? 0), 0);
   for (const row of list(snapshot.logs)) if (!(row.seq <= newest)) addLog(state, row);
+  // Of the messages that the server let go, the page may have some.
+  const logs = list(snapshot.logs).length + (snapshot.omitted?.logs ?? 0) - (state.log.count - state.log.notes);
+  state.omitted = { ...snapshot.omitted, logs: Math.max(0, logs) };
   return state;
 }
 
 function fold(state, event) {
-  RULES.get(event.type)?.(state, event);
+  if (!ENDED.has(state.status)) RULES.get(event.type)?.(state, event);
+}
+
+function countOmitted(state, name, by = 1) {
+  state.omitted = { ...state.omitted, [name]: (state.omitted[name] ?? 0) + by };
+}
+
+function logMessage(state, { seq, time, level, message, step_id, logger, fields }) {
+  addLog(state, {
+    seq, time: timeOf(time), level: stringOf(level) || "info", message: stringOf(message) ?? "", step_id: stringOf(step_id),
+    logger: stringOf(logger), fields: isObject(fields) ? fields : null,
+  });
 }
 
 function addLog(state, row) {
@@ -50,37 +73,47 @@ function addNote(state, message, seq) {
   state.log.notes += 1;
 }
 
-function started(state, event) {
+function started(state, { title, metadata, attempt, time, plan }) {
   state.status = "running";
-  state.title = event.title ?? state.title;
-  state.metadata = event.metadata ?? state.metadata;
-  state.attempt = event.attempt ?? 1;
-  state.started_at ??= event.time;
-  list(event.plan).forEach((step, index) => {
-    const step_id = step.step_id ?? `plan.${index}`;
-    if (!state.steps.has(step_id)) addStep(state, { ...step, step_id, status: "planned" });
+  state.title = stringOf(title) || state.title;
+  if (isObject(metadata) && Object.keys(metadata).length) state.metadata = metadata;
+  state.attempt = countOf(attempt) || 1;
+  state.started_at ||= timeOf(time);
+  state.error = state.retry_at = null; // of the attempt before
+  list(plan).forEach((planned, index) => {
+    if (!isObject(planned)) return;
+    const step_id = planned.step_id || `plan.${index}`;
+    if (isString(step_id) && !state.steps.has(step_id)) addStep(state, newStep({ ...planned, step_id, time: null }, "planned"));
   });
 }
 
 function retrying(state, event) {
   state.status = "pending";
-  state.attempt = event.attempt ?? state.attempt;
-  state.error = event.error ?? null;
-  state.retry_at = event.retry_at ?? null;
-  closeOpen(state, "interrupted", event.time, true);
+  state.attempt = countOf(event.attempt) || state.attempt;
+  state.error = errorOf(event);
+  state.retry_at = timeOf(event.retry_at);
+  closeOpen(state, "interrupted", timeOf(event.time), true);
 }
 
 function ended(status) {
   return (state, event) => {
+    // As far as it came: what is closed below was not done.
+    state.progress = status === "completed" ? 1 : overallProgress(state);
     state.status = status;
-    state.ended_at = event.time;
+    state.ended_at = timeOf(event.time);
     state.result = event.result ?? null;
-    state.result_bytes = event.result_bytes ?? null;
-    state.error = event.error ?? null;
-    state.reason = event.reason ?? null;
-    state.last_seen = event.last_seen ?? null;
-    closeOpen(state, status, event.time, false);
+    state.result_bytes = countOf(event.result_bytes);
+    state.error = errorOf(event);
+    state.reason = stringOf(event.reason);
+    state.last_seen = timeOf(event.last_seen);
+    closeOpen(state, status, state.ended_at, false);
   };
+}
+
+function errorOf({ error }) {
+  if (!isObject(error)) return null;
+  const { code, message, retryable, detail = null } = error;
+  return { code: stringOf(code) || "error", message: stringOf(message) ?? "", retryable: retryable === true, detail };
 }
 
 /** What is still open takes the session's own verdict, so that nothing spins for ever. */
@@ -93,12 +126,21 @@ function closeOpen(state, status, time, keepPlanned) {
   state.requests.clear();
 }
 
-function stepStarted(state, { step_id, parent_id, kind, name, total, unit, weight, time }) {
-  const known = state.steps.get(step_id);
-  if (known?.status === "running") return;
-  // One that was planned, or belongs to an interrupted attempt, is begun at its place and keeps its planned weight.
-  weight ??= known?.weight;
-  addStep(state, { step_id, parent_id, kind, name, total, unit, weight, status: "running", started_at: time });
+function newStep({ step_id, parent_id, kind, name, total, unit, weight, time }, status) {
+  return {
+    step_id, parent_id: stringOf(parent_id), kind: stringOf(kind) || "step", name: stringOf(name) ?? "", status,
+    current: null, total: numberOf(total), unit: stringOf(unit), weight: numberOf(weight), message: null, progress: null,
+    started_at: timeOf(time), ended_at: null, error: null,
+  };
+}
+
+function stepStarted(state, event) {
+  const known = state.steps.get(event.step_id);
+  if (!isString(event.step_id) || !isString(event.name) || known?.status === "running") return;
+  // One that was planned, or belongs to an earlier attempt, is begun at its place and keeps its planned weight.
+  const step = newStep(event, "running");
+  step.weight ??= known?.weight ?? null;
+  addStep(state, step);
 }
 
 function addStep(state, step) {
@@ -111,52 +153,58 @@ function dropStep(state) {
   const steps = [...state.steps.values()];
   const victim = steps.find((step) => !OPEN.has(step.status)) ?? steps[0];
   state.steps.delete(victim.step_id);
-  const omitted = { ...state.omitted };
-  const count = (name, by) => { omitted[name] = (omitted[name] ?? 0) + by; };
-  count("steps", 1);
-  if (victim.parent_id == null) {
-    count("steps_weight", weightOf(victim));
-    count("steps_done", weightOf(victim) * shareDone(victim, false));
-  }
-  state.omitted = omitted;
+  countOmitted(state, "steps");
+  if (victim.parent_id !== null) return;
+  const [weight, done] = shareOf(victim);
+  countOmitted(state, "steps_weight", weight);
+  countOmitted(state, "steps_done", done);
 }
 
 function stepProgress(state, event) {
   const step = state.steps.get(event.step_id);
   if (!OPEN.has(step?.status)) return;
-  const current = event.current ?? step.current;
-  const total = event.total ?? step.total;
-  state.steps.set(event.step_id, {
-    ...step, current, total, message: event.message ?? step.message, progress: ratio(current, total),
-  });
+  const current = numberOf(event.current) ?? step.current;
+  const total = numberOf(event.total) ?? step.total;
+  const message = stringOf(event.message) ?? step.message;
+  state.steps.set(event.step_id, { ...step, current, total, message, progress: ratio(current, total) });
 }
 
 function stepEnded(status) {
   return (state, event) => {
     const step = state.steps.get(event.step_id);
     if (!OPEN.has(step?.status)) return;
-    const { time, error = null, reason = step.message } = event;
-    state.steps.set(event.step_id, { ...step, status, error, message: reason, ended_at: time });
+    const progress = status === "completed" ? 1 : step.progress;
+    const reason = stringOf(event.reason);
+    state.steps.set(event.step_id, { ...step, status, progress, reason, error: errorOf(event), ended_at: timeOf(event.time) });
   };
 }
 
 function ratio(current, total) {
-  return total > 0 && Number.isFinite(current) ? Math.min(1, Math.max(0, current / total)) : null;
+  return current !== null && total > 0 ? Math.min(1, Math.max(0, current / total)) : null;
 }
 
-function textDelta(state, event) {
-  const known = state.texts.get(event.message_id) ?? { text: "" };
+function textDelta(state, { message_id, delta, role, channel, step_id }) {
+  if (!isString(message_id) || !isString(delta)) return;
+  let known = state.texts.get(message_id);
+  if (!known) {
+    known = { message_id, role: stringOf(role), channel: stringOf(channel), step_id: stringOf(step_id) };
+    Object.assign(known, { text: "", cut: 0, done: false });
+    state.texts.set(message_id, known);
+    if (state.texts.size > KEEP.texts) {
+      const victim = [...state.texts.values()].find((text) => text.done) ?? state.texts.values().next().value;
+      state.texts.delete(victim.message_id);
+    }
+  }
   if (known.done) return;
-  const { message_id, role = known.role, channel = known.channel, step_id = known.step_id } = event;
-  let text = known.text + (event.delta ?? "");
-  let cut = known.cut ?? false;
+  let text = known.text + delta;
+  let cut = known.cut;
   if (text.length > 2 * KEEP.textChars) {
     // Half at a time, so that a long stream is not rewritten on every token; the pattern drops half a surrogate pair.
-    text = text.slice(-KEEP.textChars).replace(/^[\uDC00-\uDFFF]/, "");
-    cut = true;
+    const end = text.slice(-KEEP.textChars).replace(/^[\uDC00-\uDFFF]/, "");
+    cut += [...text.slice(0, -end.length)].length;
+    text = end;
   }
-  state.texts.set(message_id, { message_id, role, channel, step_id, text, cut, done: false });
-  dropOldest(state.texts, KEEP.texts);
+  state.texts.set(message_id, { ...known, text, cut });
 }
 
 function textCompleted(state, event) {
@@ -164,26 +212,37 @@ function textCompleted(state, event) {
   if (text) state.texts.set(event.message_id, { ...text, done: true });
 }
 
-function usageReported(state, { input_tokens, output_tokens, cost, currency = "" }) {
-  const { costs = {}, ...tokens } = state.usage;
-  const sum = (value, more) => (value ?? 0) + (Number.isFinite(more) ? more : 0);
-  const isCost = Number.isFinite(cost);
-  state.usage = {
-    input_tokens: sum(tokens.input_tokens, input_tokens),
-    output_tokens: sum(tokens.output_tokens, output_tokens),
-    costs: isCost ? { ...costs, [currency]: sum(costs[currency], cost) } : costs,
-  };
+function usageReported(state, { input_tokens, output_tokens, cost, currency }) {
+  const usage = { ...state.usage };
+  usage.input_tokens = exact((usage.input_tokens ?? 0) + (countOf(input_tokens) ?? 0));
+  usage.output_tokens = exact((usage.output_tokens ?? 0) + (countOf(output_tokens) ?? 0));
+  state.usage = usage;
+  if (numberOf(cost) === null) return;
+  const key = stringOf(currency) ?? "";
+  const isKnown = Object.hasOwn(usage.costs, key);
+  if (!isKnown && Object.keys(usage.costs).length >= KEEP.custom) return;
+  usage.costs = { ...usage.costs, [key]: exact((isKnown ? usage.costs[key] : 0) + cost) };
 }
 
-function remember(part, key, keep) {
-  return (state, event) => {
-    state[part].set(event[key], event);
-    dropOldest(state[part], keep);
-  };
+function artifactCreated(state, { artifact_id, name, media_type, url, data = null, step_id }) {
+  if (![artifact_id, name, media_type].every(isString)) return;
+  state.artifacts.delete(artifact_id);
+  state.artifacts.set(artifact_id, { artifact_id, name, media_type, url: stringOf(url), data, step_id: stringOf(step_id) });
+  dropOldest(state.artifacts, KEEP.artifacts);
 }
 
-function customEmitted(state, event) {
-  state.custom = new Map(state.custom).set(event.name, event.data);
+function inputRequested(state, { request_id, prompt, schema, expires_at }) {
+  if (!isString(request_id) || !isString(prompt)) return;
+  schema = isObject(schema) ? schema : null;
+  state.requests.set(request_id, { request_id, prompt, schema, expires_at: timeOf(expires_at) });
+  dropOldest(state.requests, KEEP.requests);
+}
+
+function customEmitted(state, { name, data = null }) {
+  if (!isString(name)) return;
+  state.custom = new Map(state.custom);
+  state.custom.delete(name);
+  state.custom.set(name, data);
   dropOldest(state.custom, KEEP.custom);
 }
 
@@ -212,33 +271,33 @@ const RULES = new Map(Object.entries({
   "step.cancelled": stepEnded("cancelled"),
   "text.delta": textDelta,
   "text.completed": textCompleted,
-  "log.message": addLog,
-  "artifact.created": remember("artifacts", "artifact_id", KEEP.artifacts),
+  "log.message": logMessage,
+  "artifact.created": artifactCreated,
   "usage.reported": usageReported,
-  "input.requested": remember("requests", "request_id", KEEP.requests),
+  "input.requested": inputRequested,
   "input.resolved": (state, event) => { state.requests.delete(event.request_id); },
   "cancel.requested": (state) => { state.cancel_requested = true; },
   "events.dropped": eventsDropped,
   "custom.emitted": customEmitted,
 }));
 
-const weightOf = (step) => Math.max(0, step.weight ?? 1);
-
-/** How far a step is, 0 to 1. What has ended is done, unless the session broke: then it is as far as it came. */
-function shareDone(step, isBroken) {
-  if (step.status === "completed") return 1;
-  return OPEN.has(step.status) || isBroken ? step.progress ?? 0 : 1;
+/** A step's weight in overall progress and how much of it is done. What has ended is; what an attempt left behind counts no more. */
+function shareOf(step) {
+  if (step.status === "interrupted") return [0, 0];
+  const weight = Math.min(EXACT, Math.max(0, step.weight ?? 1));
+  return [weight, OPEN.has(step.status) ? weight * (step.progress ?? 0) : weight];
 }
 
-/** The weighted mean over planned and known top-level steps, or null when there are none. */
+/** The weighted mean over planned and known top-level steps, or null when there are none; after the end, as it was then. */
 function overallProgress(state) {
-  if (state.status === "completed") return 1;
-  let weights = state.omitted.steps_weight ?? 0;
+  if (ENDED.has(state.status)) return state.progress;
+  let total = state.omitted.steps_weight ?? 0;
   let done = state.omitted.steps_done ?? 0;
   for (const step of state.steps.values()) {
-    if (step.parent_id != null) continue;
-    weights += weightOf(step);
-    done += weightOf(step) * shareDone(step, ENDED.has(state.status));
+    if (step.parent_id !== null) continue;
+    const [weight, share] = shareOf(step);
+    total += weight;
+    done += share;
   }
-  return weights > 0 ? done / weights : null;
+  return total > 0 ? done / total : null;
 }

@@ -22,7 +22,10 @@ const textRows = new Rows({
     row.tail = new Tail(row.body);
     return row;
   },
-  place: (row) => byId("texts").append(row.root),
+  place: (row, text) => {
+    byId("texts").append(row.root);
+    row.tail.isFollowing = !text.done; // a text that is whole is read from its start
+  },
   update: updateText,
 });
 
@@ -51,6 +54,7 @@ function renderLog(log, omitted) {
     list.replaceChildren();
     Object.assign(seen, { log, logCount: 0 });
   }
+  setText(byId("log-empty"), ENDED.has(view.state.status) ? "No messages were logged." : "No messages yet.");
   byId("log-empty").hidden = log.rows.length > 0;
   byId("log").hidden = log.rows.length === 0;
   const fresh = Math.min(log.count - seen.logCount, log.rows.length);
@@ -91,8 +95,9 @@ function logRow(record) {
 const artifactRows = new Rows({
   keyOf: (artifact) => artifact.artifact_id,
   create: () => ({ root: make("li", "artifact") }),
-  place: (row) => byId("artifacts").append(row.root),
+  place: () => {},
   update: (row, artifact) => {
+    byId("artifacts").append(row.root); // one that is made again is the newest
     const name = String(artifact.name ?? artifact.artifact_id);
     const href = artifact.url ? linkable(artifact.url) : null;
     const title = make(href ? "a" : "span", "artifact-name", name);

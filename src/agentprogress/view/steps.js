@@ -3,6 +3,9 @@
 const DEEPEST = 8;
 const FOLD_FROM = 40; // steps: from here on, completed branches are shown folded
 const ACTIVE_SHOWN = 3;
+const FINISHED_FROM = 4; // finished leaves of one parent: more than these become one row and the last few
+const FINISHED_SHOWN = 2;
+const PLURALS = { agent: "agents", tool: "tool calls", model: "model calls" };
 
 const kindLabel = (step) => (step.kind && step.kind !== "step" ? String(step.kind) : "");
 /** What a step looks like: one that the session's end closed before it began never ran, whatever the verdict. */
@@ -10,7 +13,10 @@ const appearance = (step) => (OPEN.has(step.status) || step.started_at ? step.st
 
 const stepRows = new Rows({
   keyOf: (step) => step.step_id, create: createStep, update: updateStep, place: placeStep,
-  remove: (row) => row.root.replaceWith(...(row.list?.children ?? [])), // a dropped parent's children stay
+  remove: (row) => {
+    row.list?.finished?.root.remove();
+    row.root.replaceWith(...(row.list?.children ?? [])); // a dropped parent's children stay
+  },
 });
 
 function createStep() {
@@ -58,11 +64,11 @@ function setMeter(meter, share) {
 function placeStep(row, step) {
   const parent = view.state.steps.get(step.parent_id);
   let above = parent && stepRows.rows.get(parent.step_id);
-  if (above === row) above = undefined;
   if (above && above.depth >= DEEPEST) above = above.above;
-  if (!above) return byId("steps").append(row.root);
+  if (above && (row.root.contains(above.root) || !above.root.isConnected)) above = undefined; // a circle, or dropped
   row.above = above;
-  row.depth = above.depth + 1;
+  row.depth = above ? above.depth + 1 : 0;
+  if (!above) return byId("steps").append(row.root);
   if (!above.list) {
     above.list = make("ul", "plain");
     above.root.append(above.list);
@@ -77,7 +83,35 @@ function foldRow(row, isFolded) {
   row.toggle.setAttribute("aria-expanded", String(!isFolded));
 }
 
+/** The row that stands for the finished leaves of a list but the last few, so that what is active stays in sight. */
+function createFinished(list) {
+  const finished = { root: make("li"), button: make("button", "more"), isOpen: false };
+  finished.button.type = "button";
+  finished.button.addEventListener("click", () => {
+    finished.isOpen = !finished.isOpen;
+    draw();
+  });
+  finished.root.append(finished.button);
+  list.prepend(finished.root);
+  return finished;
+}
+
+function foldFinished(list, rows) {
+  const folded = rows.length > FINISHED_FROM ? rows.slice(0, -FINISHED_SHOWN) : [];
+  if (folded.length) list.finished ??= createFinished(list);
+  if (!list.finished) return;
+  const { root, button, isOpen } = list.finished;
+  rows.forEach((row, index) => { row.root.hidden = index < folded.length && !isOpen; });
+  root.hidden = folded.length === 0;
+  const kinds = new Set(folded.map((row) => row.record.kind));
+  const noun = (kinds.size === 1 && PLURALS[[...kinds][0]]) || "steps";
+  const failed = folded.filter((row) => row.record.status === "failed").length;
+  setText(button, `${number(folded.length)} finished ${noun}${failed ? `, ${number(failed)} failed` : ""}`);
+  setAttribute(button, "aria-expanded", String(isOpen));
+}
+
 function updateStep(row, step) {
+  if (row.record && row.record.parent_id !== step.parent_id) placeStep(row, step); // planned elsewhere
   setAttribute(row.line, "data-step-id", step.step_id);
   setAttribute(row.line, "data-status", step.status);
   setAttribute(row.glyph, "data-status", appearance(step));
@@ -85,8 +119,9 @@ function updateStep(row, step) {
   setText(row.name, String(step.name ?? step.step_id));
   setText(row.kind, kindLabel(step));
   setText(row.verdict, `, ${appearance(step)}`);
-  setText(row.message, step.message ?? "");
-  row.message.hidden = !step.message;
+  const message = step.reason || step.message;
+  setText(row.message, message ?? "");
+  row.message.hidden = !message;
   row.toggle.setAttribute("aria-label", `Steps of ${step.name}`);
   const hasTotal = step.total > 0;
   const share = step.progress ?? (hasTotal ? 0 : null);
@@ -100,13 +135,15 @@ function updateStep(row, step) {
   row.error.hidden = !step.error;
 }
 
-const errorLine = (error) => (error.message ? String(error.message) : inline(error));
+const errorLine = (error) => error.message || error.code || "No reason was given.";
 
 function renderSteps(state, nowMs) {
   stepRows.sync(state.steps);
   const isLarge = state.steps.size > FOLD_FROM;
   let completed = 0;
   let failed = 0;
+  const leaves = new Map([[byId("steps"), []]]);
+  for (const row of stepRows.rows.values()) if (row.list) leaves.set(row.list, []);
   for (const row of stepRows.rows.values()) {
     const step = row.record;
     const isRunning = step.status === "running";
@@ -115,7 +152,12 @@ function renderSteps(state, nowMs) {
     const untilMs = isRunning ? nowMs : Date.parse(step.ended_at);
     setText(row.time, step.started_at ? duration(step.started_at, untilMs, isRunning) : "");
     if (row.list) foldRow(row, row.choice ?? (isLarge && step.status === "completed"));
+    // A phase is part of the outline, however short it was.
+    const isFinished = !OPEN.has(step.status) && appearance(step) !== "skipped";
+    if (isFinished && !row.list && step.kind !== "phase") leaves.get(row.root.parentNode).push(row);
+    else row.root.hidden = false;
   }
+  leaves.forEach((rows, list) => foldFinished(list, rows));
   const counts = [`${number(completed)} of ${number(state.steps.size)} completed`];
   if (failed) counts.push(`${number(failed)} failed`);
   if (state.omitted.steps) counts.push(`${number(state.omitted.steps)} earlier not shown`);
@@ -124,11 +166,13 @@ function renderSteps(state, nowMs) {
   byId("steps-empty").hidden = state.steps.size > 0;
 }
 
-/** The running steps that have no running step below them: who acts now. */
+/** The running steps that have no running step below them: who acts now, in the order of who they act for. */
 function activeSteps(state) {
   const running = [...state.steps.values()].filter((step) => step.status === "running");
   const parents = new Set(running.map((step) => step.parent_id));
-  return running.filter((step) => !parents.has(step.step_id));
+  const ids = [...state.steps.keys()];
+  const place = (step) => ids.indexOf(step.parent_id ?? step.step_id);
+  return running.filter((step) => !parents.has(step.step_id)).sort((one, other) => place(one) - place(other));
 }
 
 function renderNow(state, status) {
