@@ -6,7 +6,7 @@ from ._version import __version__
 from .errors import ProgressError, PublicError, SessionCancelled
 from .events import CustomEvent
 from .info import RegistryStats, SessionInfo
-from .instrument import bind, current_session, current_step, track, traced
+from .instrument import bind, current_session, current_step, traced, track
 from .registry import SessionOptions, SessionRegistry
 from .session import ProgressSession, SessionHandle
 from .settings import Settings
@@ -36,6 +36,6 @@ __all__ = [
     "bind",
     "current_session",
     "current_step",
-    "track",
     "traced",
+    "track",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from math import inf
+from typing import ClassVar
 
 import anyio
 
@@ -37,9 +38,10 @@ class Driver(SubscriberBase):
         engine: of the registry whose session it follows.
         record: which session.
         access: what it may do, and as whom.
-        transport: how its frames travel.
         answers: whether the client offered to answer heartbeats.
     """
+
+    transport: ClassVar[Transport]
 
     __slots__ = ("_connection", "_engine", "_host", "_reading", "_scheduled", "_writer")
 
@@ -48,7 +50,6 @@ class Driver(SubscriberBase):
         engine: Engine,
         record: SessionRecord,
         access: Access,
-        transport: Transport,
         *,
         answers: bool = False,
     ) -> None:
@@ -59,7 +60,7 @@ class Driver(SubscriberBase):
         interval = settings.heartbeat_interval
         age = settings.max_connection_age
         self._connection = Connection(
-            transport,
+            self.transport,
             settings,
             now=self._host.heartbeats.now(),
             # Spread over half the interval: those who came together are not written together.
@@ -70,6 +71,10 @@ class Driver(SubscriberBase):
         self._scheduled = inf
         self._reading: anyio.CancelScope | None = None
         self._writer: anyio.CancelScope | None = None
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Accepts the connection; may raise when the peer is gone."""
 
     @abstractmethod
     async def send(self, step: Write | Close) -> None:
@@ -101,12 +106,16 @@ class Driver(SubscriberBase):
 
     async def run(self) -> None:
         """Serves the connection until either side is done with it."""
-        self._reading = anyio.CancelScope()
-        self.wake()
-        self._schedule()
+        scope = anyio.CancelScope()
         try:
-            with self._reading:
+            with scope:
+                await self.open()
+                self._reading = scope
+                self.wake()
+                self._schedule()
                 await self.read()
+        except _GONE:
+            return
         finally:
             self._let_go()
             if self._writer is not None:
@@ -155,10 +164,12 @@ class Driver(SubscriberBase):
                     if isinstance(step, Write):
                         self._connection.writing(step, heartbeats.now())
                         self._schedule()
-                    await self.send(step)
+                    try:
+                        await self.send(step)
+                    except _GONE:
+                        self._abandon()
+                        return
                     self._connection.wrote(heartbeats.now())
-        except _GONE:
-            self._abandon()
         finally:
             self._writer = None
             self._schedule()

@@ -13,7 +13,7 @@ from .errors import SessionGone
 if TYPE_CHECKING:
     from ._record import SessionRecord
 
-__all__ = ["Audience", "Ended", "Joined", "Moved", "Resync", "SubscriberBase", "Tombstone"]
+__all__ = ["Audience", "Ended", "Joined", "Moved", "Page", "Resync", "SubscriberBase", "Tombstone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ class Joined:
     head: int
     status: SessionStatus
     state: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A join's answer with the frames that follow its position.
+
+    Attributes:
+        position: the seq of the last frame, or the answer's own position.
+        done: there will never be more.
+    """
+
+    joined: Joined
+    frames: list[bytes]
+    position: int
+    done: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from ._core import frames
 from ._core.cursor import Cursor
 from ._core.jsonable import encode_json
 from ._engine import Engine
-from ._record import Joined, SessionRecord, SubscriberBase
+from ._following import Joined, Page, SubscriberBase
+from ._record import SessionRecord
 from .access import Access, AccessRequest, Authorize, ConnectionInfo, ask
 from .errors import CODES, ProgressError, SessionGone
 from .info import SessionInfo
@@ -73,9 +74,12 @@ class Request:
         client: str | None,
     ) -> Request:
         """Reads what ASGI and its like hand over."""
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw_headers
-        }
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in raw_headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            # HTTP/2 clients may send each cookie in a header of its own (RFC 9113, 8.2.3).
+            split = name == "cookie" and name in headers
+            headers[name] = f"{headers[name]}; {value}" if split else value
         scheme, _, token = headers.get("authorization", "").partition(" ")
         connection = ConnectionInfo(
             headers=headers,
@@ -177,6 +181,9 @@ class _Waiter(SubscriberBase):
     def wake(self) -> None:
         self.event.set()
 
+    def drain(self) -> None:
+        self.event.set()
+
 
 class Endpoints:
     """The routes that answer with one whole response, and what the streaming ones need."""
@@ -239,51 +246,39 @@ class Endpoints:
         most = settings.max_page_events
         limit = max(1, int(request.number("limit", most, most)))
         wait = request.number("wait", 0, settings.max_wait)
-        cursor = request.cursor
-        joined = record.look(cursor)
-        if wait and joined.answer.position >= joined.head and not joined.status.ended:
-            joined = await self._wait_for_news(record, access, cursor, wait)
-        found, position = self._frames(record, joined, limit)
-        ended = record.ended and position >= record.history.head
-        if ended:
-            found.append(frames.end(record.status, record.history.head))
+        page = record.read(request.cursor, limit)
+        if wait and not page.frames and not page.done:
+            await self._wait(record, access, wait)
+            page = record.read(request.cursor, limit)
+        found = self._page_frames(record, page)
         if request.connection.query.get("format") == "ndjson":
             body = b"".join(frame + b"\n" for frame in found)
             return Response(200, body, [(b"content-type", b"application/x-ndjson"), _NO_CACHE])
-        body = b'{"frames":[%b],"cursor":"%b-%d","done":%b}' % (
+        body = b'{"frames":[%b],"cursor":"%b","done":%b}' % (
             b",".join(found),
-            joined.epoch.encode(),
-            position,
-            b"true" if ended else b"false",
+            str(Cursor(page.joined.epoch, page.position)).encode(),
+            b"true" if page.done else b"false",
         )
         return Response(200, body)
 
-    async def _wait_for_news(
-        self, record: SessionRecord, access: Access, cursor: str | None, wait: float
-    ) -> Joined:
-        waiter = _Waiter(record, access.principal)
-        self._engine.admit(waiter, cursor)
-        try:
-            deadline = self._engine.clock.monotonic() + wait
-            await self._engine.clock.wait(waiter.event, deadline)
-        finally:
-            self._engine.dismiss(waiter)
-        return record.look(cursor)
-
-    def _frames(self, record: SessionRecord, joined: Joined, limit: int) -> tuple[list[bytes], int]:
-        answer = joined.answer
-        found = [self.welcome(record, joined)]
+    def _page_frames(self, record: SessionRecord, page: Page) -> list[bytes]:
+        answer = page.joined.answer
+        found = [self.welcome(record, page.joined)]
         if answer.missed is not None:
             found.append(frames.gap(answer.missed))
-        if answer.snapshot and joined.state is not None:
-            found.append(frames.snapshot(answer.position, joined.state))
-        events: list[bytes] = record.locked(lambda h: h.frames_after(answer.position, limit))
-        return [*found, *events], answer.position + len(events)
+        if answer.snapshot and page.joined.state is not None:
+            found.append(frames.snapshot(answer.position, page.joined.state))
+        found += page.frames
+        if page.done:
+            found.append(frames.end(page.joined.status, page.joined.head))
+        return found
 
     async def _result(self, request: Request, record: SessionRecord, access: Access) -> Response:
         wait = request.number("wait", 0, self._engine.settings.max_wait)
-        if wait and not record.ended:
-            await self._wait_for_end(record, access, wait)
+        until = self._engine.clock.monotonic() + wait
+        while wait > 0 and not record.ended and not self._engine.draining:
+            await self._wait(record, access, wait)
+            wait = until - self._engine.clock.monotonic()
         if record.life.result is not None:
             return Response(200, record.life.result)
         if not record.ended:
@@ -291,16 +286,18 @@ class Endpoints:
         error = _NoResult(f"The session is {record.status}: it has no result.")
         return problem(error, session={"status": record.status, "error": record.life.error})
 
-    async def _wait_for_end(self, record: SessionRecord, access: Access, wait: float) -> None:
-        deadline = self._engine.clock.monotonic() + wait
-        while not record.ended and self._engine.clock.monotonic() < deadline:
-            waiter = _Waiter(record, access.principal)
-            self._engine.admit(waiter, None)
-            waiter.position = record.history.head
-            try:
+    async def _wait(self, record: SessionRecord, access: Access, seconds: float) -> None:
+        """Waits for something new in the log, the end, or a drain."""
+        head = record.history.head
+        waiter = _Waiter(record, access.principal)
+        joined = self._engine.admit(waiter, None)
+        waiter.position = joined.head
+        try:
+            if joined.head == head and not joined.status.ended and not self._engine.draining:
+                deadline = self._engine.clock.monotonic() + seconds
                 await self._engine.clock.wait(waiter.event, deadline)
-            finally:
-                self._engine.dismiss(waiter)
+        finally:
+            self._engine.dismiss(waiter)
 
     def welcome(self, record: SessionRecord, joined: Joined) -> bytes:
         """Returns the first frame for a join."""

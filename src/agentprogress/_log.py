@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from ._core.history import History
 from ._core.outbox import Encoded, Entry, Outbox
@@ -33,7 +34,7 @@ _HELP_ENTRIES = 64
 _WAIT_ENTRIES = 1024
 
 
-class SessionLog:
+class SessionLog(ABC):
     """See the module. Attributes are read freely and written under the lock.
 
     Attributes:
@@ -235,8 +236,9 @@ class SessionLog:
             self._accounted = 0
 
     @property
+    @abstractmethod
     def _record(self) -> SessionRecord:
-        return cast("SessionRecord", self)
+        """Itself, as the registry knows it."""
 
 
 def _nothing() -> None: ...

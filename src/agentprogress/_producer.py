@@ -24,7 +24,7 @@ class Producer:
         result: what the job recorded as its result.
     """
 
-    __slots__ = ("_fence", "control_token", "hub", "record", "recorded", "result")
+    __slots__ = ("_fence", "_strict", "control_token", "hub", "record", "recorded", "result")
 
     def __init__(self, hub: Hub, record: SessionRecord, control_token: str | None = None) -> None:
         self.hub = hub
@@ -33,6 +33,7 @@ class Producer:
         self.control_token = control_token
         self.result: Any = None
         self._fence = record.fence
+        self._strict = hub.settings.strict
 
     # Emitting
 
@@ -43,7 +44,7 @@ class Producer:
             body = hub.encoder.lenient(wire)
         except Exception:
             # Not the job's fault or concern: `redact` failed, or even the cut event is too large.
-            if hub.settings.strict:
+            if self._strict:
                 raise
             self.record.drop("impossible to encode")
             return
@@ -51,12 +52,13 @@ class Producer:
 
     def put(self, entry: Entry) -> None:
         """Hands an entry to the record, or drops and counts it."""
-        if self.hub.settings.strict:
+        if self._strict:
             self.refuse_late()
-        if self._fence != self.record.fence:
-            self.record.drop("emitted by a producer that is no longer the owner")
+        record = self.record
+        if self._fence != record.fence:
+            record.drop("emitted by a producer that is no longer the owner")
         else:
-            self.record.put(entry)
+            record.put(entry)
 
     def refuse_late(self) -> None:
         """Raises what a strict call after the end, or after another owner's beginning, deserves."""
@@ -74,7 +76,7 @@ class Producer:
         """Returns a text cut to a field's size."""
         limit = self.hub.settings.max_field_bytes
         kept, over = cut_text(clean_text(as_text(text)), limit)
-        if over and self.hub.settings.strict:
+        if over and self._strict:
             raise EventTooLarge(limit + over, limit)
         return kept
 

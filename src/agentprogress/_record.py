@@ -12,7 +12,7 @@ from ._core.history import Missed, Resume
 from ._core.jsonable import encode_json
 from ._core.outbox import Encoded
 from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
-from ._following import Audience, Ended, Joined, Moved, Resync, SubscriberBase, Tombstone
+from ._following import Audience, Ended, Joined, Moved, Page, Resync, SubscriberBase, Tombstone
 from ._life import Hub, Life
 from ._log import SessionLog
 from .errors import CODES, InvalidEvent
@@ -61,6 +61,10 @@ class SessionRecord(SessionLog):
         self.gone: Tombstone | None = None
         self.successor: SessionRecord | None = None
         self.waits_for_tick = False
+
+    @property
+    def _record(self) -> SessionRecord:
+        return self
 
     @property
     def epoch(self) -> str:
@@ -231,10 +235,17 @@ class SessionRecord(SessionLog):
         self.commit()
         return self._reading(join)
 
-    def look(self, cursor: str | None) -> Joined:
-        """Answers a cursor without registering anybody."""
+    def read(self, cursor: str | None, limit: int) -> Page:
+        """Answers a cursor with up to `limit` frames, in one step, without registering anybody."""
+
+        def read() -> Page:
+            joined = self._answer(cursor)
+            events = self.history.frames_after(joined.answer.position, limit)
+            position = joined.answer.position + len(events)
+            return Page(joined, events, position, self.ended and position >= joined.head)
+
         self.commit()
-        return self._reading(lambda: self._answer(cursor))
+        return self._reading(read)
 
     def _answer(self, cursor: str | None) -> Joined:
         history = self.history

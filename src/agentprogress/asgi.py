@@ -65,6 +65,7 @@ class ProgressApp:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request(scope)
         found = route(request.path)
+        response: Response | None
         if found is None or found.name == "ws":
             response = NOT_FOUND
         elif request.method not in ("GET", "HEAD"):
@@ -74,11 +75,12 @@ class ProgressApp:
             return
         else:
             response = await self._answer(request, found, receive)
-        await _respond(send, response, request)
+        if response is not None:
+            await _respond(send, response, request)
 
-    async def _answer(self, request: Request, found: Route, receive: Receive) -> Response:
-        """Answers, unless the client goes away while a long poll waits."""
-        response = NOT_FOUND
+    async def _answer(self, request: Request, found: Route, receive: Receive) -> Response | None:
+        """Answers, unless the client goes away while a long poll waits: then nobody is there."""
+        response = None
         async with anyio.create_task_group() as tasks:
 
             async def watch() -> None:
@@ -114,7 +116,6 @@ class ProgressApp:
         except ProgressError as error:
             await _respond(send, problem(error), request)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
         await driver.run()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,17 +126,15 @@ class ProgressApp:
             await send({"type": "websocket.close", "code": CODES["bad_request"].websocket})
             return
         answers = SUBPROTOCOL in scope.get("subprotocols", ())
-        accept = {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if answers else None}
         # A browser cannot read a refused handshake: accept, say why, close.
         try:
             record, access = await self._endpoints.authorized(request, found.session_id)
             driver = _WebSocketDriver(self._engine, record, access, receive, send, answers=answers)
             driver.join(self._endpoints, request.cursor)
         except ProgressError as error:
-            await send(accept)
+            await send(_accept(answers=answers))
             await self._refuse(error, receive, send)
             return
-        await send(accept)
         await driver.run()
 
     async def _refuse(self, error: ProgressError, receive: Receive, send: Send) -> None:
@@ -155,7 +154,7 @@ class ProgressApp:
 class _AsgiDriver(Driver):
     """What both kinds of streams have in common on ASGI."""
 
-    __slots__ = ("_receive", "_send")
+    __slots__ = ("_answers", "_receive", "_send")
 
     def __init__(
         self,
@@ -165,36 +164,21 @@ class _AsgiDriver(Driver):
         receive: Receive,
         send: Send,
         *,
-        transport: Transport,
         answers: bool = False,
     ) -> None:
-        super().__init__(engine, record, access, transport, answers=answers)
+        super().__init__(engine, record, access, answers=answers)
         self._receive = receive
         self._send = send
+        self._answers = answers
 
 
 class _WebSocketDriver(_AsgiDriver):
     __slots__ = ()
 
-    def __init__(
-        self,
-        engine: Engine,
-        record: SessionRecord,
-        access: Access,
-        receive: Receive,
-        send: Send,
-        *,
-        answers: bool,
-    ) -> None:
-        super().__init__(
-            engine,
-            record,
-            access,
-            receive,
-            send,
-            transport=Transport.WEBSOCKET,
-            answers=answers,
-        )
+    transport = Transport.WEBSOCKET
+
+    async def open(self) -> None:
+        await self._send(_accept(answers=self._answers))
 
     async def read(self) -> None:
         while (message := await self._receive())["type"] != "websocket.disconnect":
@@ -210,15 +194,10 @@ class _WebSocketDriver(_AsgiDriver):
 class _SseDriver(_AsgiDriver):
     __slots__ = ()
 
-    def __init__(
-        self,
-        engine: Engine,
-        record: SessionRecord,
-        access: Access,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        super().__init__(engine, record, access, receive, send, transport=Transport.SSE)
+    transport = Transport.SSE
+
+    async def open(self) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
 
     async def read(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -230,6 +209,10 @@ class _SseDriver(_AsgiDriver):
         else:
             await self._send({"type": "http.response.body", "body": b""})
             self.finished()
+
+
+def _accept(*, answers: bool) -> Message:
+    return {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if answers else None}
 
 
 def _request(scope: Scope) -> Request:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from agentprogress import ProgressSession, SessionRegistry, Settings
@@ -198,6 +200,21 @@ def test_a_try_to_evict_in_vain_is_not_repeated_for_each_event() -> None:
         sessions[number % 25].log("short")
         sessions[number % 25].snapshot()
     assert len(looks) <= 2
+
+
+def test_threads_that_all_push_over_the_bound_do_not_deadlock_and_the_count_stays_exact() -> None:
+    registry = SessionRegistry(SMALL)
+
+    def work(thread: int) -> None:
+        for number in range(15):
+            with registry.open(session_id=f"{thread}-{number}") as session:
+                fill(session, 30)
+                session.complete("r" * 10 * KIB)
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work, thread) for thread in range(4)]:
+            future.result()
+    assert registry.stats().held_bytes == counted(registry) <= SMALL.max_store_bytes
 
 
 @async_test

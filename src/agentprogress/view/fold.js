@@ -281,7 +281,7 @@ const RULES = new Map(Object.entries({
   "custom.emitted": customEmitted,
 }));
 
-/** A step's weight in overall progress and how much of it is done. What has ended is; what an attempt left behind counts no more. */
+/** A step's weight in overall progress and its share that is done: all of it after its end, nothing of an earlier attempt. */
 function shareOf(step) {
   if (step.status === "interrupted") return [0, 0];
   const weight = Math.min(EXACT, Math.max(0, step.weight ?? 1));
