@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ._given import is_async
 from ._producer import Producer
 from ._record import SessionRecord
 from ._wakeup import LoopRef
-from .errors import EventTooLarge, InvalidEvent, SessionCancelled
+from .errors import EventTooLarge, InvalidEvent, PublicError, SessionCancelled
 from .session import ProgressSession
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .step import Scope
 
 __all__ = ["SERVER_SHUTDOWN", "Job", "SessionBlock"]
+
+
+_logger = logging.getLogger("agentprogress")
 
 
 class SessionBlock:
@@ -206,8 +210,14 @@ class Job:
                 if result is not None:
                     self.session.complete(result)
         except Exception as error:  # noqa: BLE001 - the verdict logs it and tells viewers
+            if isinstance(error, PublicError):  # nobody else will hear of it
+                _logger.warning("session %s: failed: %s", self.record.id, error)
             self._finish(error)
         except BaseException as error:
+            if isinstance(error, SystemExit) or _is_stray(error):
+                # The function's own doing: it fails, and takes nobody with it.
+                self._producer.fail(error)
+                return
             if self.session.cancel_requested:
                 self._finish(error)
             else:  # nobody asked for it: the loop is going down
@@ -240,20 +250,39 @@ def finish(
     producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
 ) -> None:
     """Gives a session its end: the verdict on how its code was left."""
+    record = producer.record
+    retries = isinstance(exc, options.get("retry_on") or ())
     if exc is None:
         producer.close(*_completed(producer))
-    elif not isinstance(exc, Exception) or isinstance(exc, SessionCancelled):
+    elif _is_cancellation(exc, record.id) or (retries and record.cancel_requested):
         if draining:
             producer.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
         else:
-            reason = producer.record.life.cancel_reason
+            reason = record.life.cancel_reason
             producer.close({"type": "session.cancelled", "reason": reason})
-    elif isinstance(exc, options.get("retry_on") or ()):
+    elif retries:
         error = producer.describe_error(exc)
-        attempt = producer.record.attempt
+        attempt = record.attempt
         producer.close({"type": "session.retrying", "attempt": attempt, "error": error})
     else:
-        producer.close({"type": "session.failed", "error": producer.describe_error(exc)})
+        producer.fail(exc)
+
+
+def _is_cancellation(exc: BaseException, session_id: str) -> bool:
+    """True when the code was stopped, and not by an error that came with it."""
+    if isinstance(exc, SessionCancelled):
+        return exc.session_id == session_id
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.subgroup(Exception) is None
+    return not isinstance(exc, Exception)
+
+
+def _is_stray(error: BaseException) -> bool:
+    """True for a `CancelledError` that nobody sent to this task: of another one it awaited."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 def _completed(producer: Producer) -> tuple[dict[str, Any], bytes | None]:
@@ -261,6 +290,7 @@ def _completed(producer: Producer) -> tuple[dict[str, Any], bytes | None]:
     try:
         encoded = producer.encode_result()
     except (EventTooLarge, InvalidEvent) as error:
+        _logger.error("session %s: its result cannot be kept: %s", producer.record.id, error)
         message = f"The job completed, but its result cannot be kept: {error}"
         info = {"code": "result_refused", "message": message, "retryable": False}
         return {"type": "session.failed", "error": info}, None

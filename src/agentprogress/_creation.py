@@ -192,7 +192,7 @@ class Creation:
     def _start(self, record: SessionRecord) -> None:
         life = record.life
         if life.plan:
-            life.unstarted = {(step["kind"], step["name"]): step["step_id"] for step in life.plan}
+            life.unstarted = _ids_by_step(life.plan)
         started = {
             "type": "session.started",
             "attempt": record.attempt,
@@ -211,14 +211,23 @@ class Creation:
 
         A step that was planned for an earlier attempt keeps its id: it is the same step.
         """
-        known = {(step["kind"], step["name"]): step["step_id"] for step in earlier or ()}
+        known = _ids_by_step(earlier or [])
         steps: list[dict[str, Any]] = []
         for given in _items(plan)[: self._settings.max_steps]:
             step = _planned_step(given, self._encoder.describe)
             key = step["kind"], step["name"]
-            step["step_id"] = step.get("step_id") or known.get(key) or short_id()
+            again = known.get(key)
+            step["step_id"] = step.get("step_id") or (again.pop(0) if again else short_id())
             steps.append(step)
         return steps
+
+
+def _ids_by_step(plan: list[dict[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """Returns the planned ids by kind and name, in order: a plan may name a step twice."""
+    ids: dict[tuple[str, str], list[str]] = {}
+    for step in plan:
+        ids.setdefault((step["kind"], step["name"]), []).append(step["step_id"])
+    return ids
 
 
 def _items(plan: Any) -> list[Any]:

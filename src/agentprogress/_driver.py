@@ -43,7 +43,7 @@ class Driver(SubscriberBase):
 
     transport: ClassVar[Transport]
 
-    __slots__ = ("_connection", "_engine", "_host", "_reading", "_scheduled", "_writer")
+    __slots__ = ("_connection", "_engine", "_gone", "_host", "_reading", "_scheduled", "_writer")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Driver(SubscriberBase):
             answers=answers,
         )
         self._scheduled = inf
+        self._gone = False
         self._reading: anyio.CancelScope | None = None
         self._writer: anyio.CancelScope | None = None
 
@@ -127,7 +128,7 @@ class Driver(SubscriberBase):
         self.wake()
 
     def wake(self) -> None:
-        if self._writer is None and self._reading is not None:
+        if self._writer is None and self._reading is not None and not self._gone:
             self._writer = anyio.CancelScope()
             self._host.start_soon(self._write)
 
@@ -175,6 +176,8 @@ class Driver(SubscriberBase):
             self._schedule()
 
     def _next(self) -> Write | Close | None:
+        if self._gone:
+            return None
         step = self._connection.next()
         while step is None and self._connection.wants_more and self._take():
             step = self._connection.next()
@@ -212,7 +215,8 @@ class Driver(SubscriberBase):
 
     def _schedule(self) -> None:
         """Moves the deadline nearer if it has to be; a later one is found when this one comes."""
-        if self._reading is not None and self._connection.deadline < self._scheduled:
+        opened = self._reading is not None and not self._gone
+        if opened and self._connection.deadline < self._scheduled:
             self._scheduled = self._connection.deadline
             self._host.heartbeats.set(self, self._scheduled)
             self._host.wake()
@@ -226,9 +230,14 @@ class Driver(SubscriberBase):
             self._reading.cancel()
 
     def _let_go(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
         self._engine.dismiss(self)
         self._host.heartbeats.set(self, None)
         self._scheduled = -inf
+        # A writer that cannot be cancelled may live on; it must not keep the session.
+        del self.record
 
     def finished(self) -> None:
         """The connection is over and the client need not be heard any more."""

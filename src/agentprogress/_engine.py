@@ -316,7 +316,12 @@ class Engine:
         elif not host.loop.call_soon(lambda: _publish_for(host, record, wakeup.set)):
             return
         deadline = self.clock.monotonic() + self.settings.flush_timeout
-        await self.clock.wait(wakeup.event, deadline)
+        try:
+            await self.clock.wait(wakeup.event, deadline)
+        except BaseException:
+            # A flush that is given up must not be remembered until the slow have caught up.
+            host.loop.call_soon(lambda: record.audience.forget_flush(wakeup.set))
+            raise
         if not wakeup.is_set:
             if here:
                 record.audience.give_up_on_slow()

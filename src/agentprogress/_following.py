@@ -158,6 +158,11 @@ class Audience:
         self._flushes.append(callback)
         return True
 
+    def forget_flush(self, callback: Callable[[], object]) -> None:
+        """Calls somebody back no more who waits for the handing over no more."""
+        if callback in self._flushes:
+            self._flushes.remove(callback)
+
     def give_up_on_slow(self) -> None:
         """Holds no further flush up for the subscribers that are behind now."""
         for subscriber in self._behind:

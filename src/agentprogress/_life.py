@@ -65,7 +65,7 @@ class Life:
     private: Any = None
     metadata: Any = None
     plan: list[dict[str, Any]] | None = None
-    unstarted: dict[tuple[str, str], str] | None = None
+    unstarted: dict[tuple[str, str], list[str]] | None = None
     started_at: str | None = None
     ended_at: str | None = None
     control_hash: bytes = b""

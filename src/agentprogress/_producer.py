@@ -72,22 +72,27 @@ class Producer:
             record = self.record
             raise SessionConflict(record.id, record.status, "Another owner has taken it.")
 
-    def short(self, text: object) -> str:
-        """Returns a text cut to a field's size."""
+    def field(self, text: object) -> str:
+        """Returns a text for a field that is cut when its event is encoded; strict: refuses it."""
         limit = self.hub.settings.max_field_bytes
-        kept, over = cut_text(clean_text(as_text(text)), limit)
-        if over and self._strict:
+        clean = clean_text(as_text(text))
+        if self._strict and (over := cut_text(clean, limit)[1]):
             raise EventTooLarge(limit + over, limit)
-        return kept
+        return clean
 
     def describe_error(self, error: BaseException | str) -> dict[str, Any]:
         """Returns what viewers may know of an error."""
         return error_info(error, self.hub.settings, self.record.id)
 
+    def fail(self, error: BaseException) -> None:
+        """Ends the session with an error."""
+        self.close({"type": "session.failed", "error": self.describe_error(error)})
+
     def planned_step(self, kind: str, name: str, parent_id: str | None) -> str | None:
         """Returns the id under which a top-level step was planned, once."""
         unstarted = self.record.life.unstarted
-        return unstarted.pop((kind, name), None) if unstarted and parent_id is None else None
+        ids = unstarted.get((kind, name)) if unstarted and parent_id is None else None
+        return ids.pop(0) if ids else None
 
     # The end
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import anyio
 from pydantic_core import from_json
@@ -25,7 +25,7 @@ from .settings import Settings
 from .snapshot import SessionSnapshot
 from .subscription import Subscription
 
-__all__ = ["SessionOptions", "SessionRegistry", "engine_of"]
+__all__ = ["SessionOptions", "SessionRegistry"]
 
 C = TypeVar("C", bound=Callable[[SessionInfo], object])
 
@@ -52,11 +52,6 @@ class SessionRegistry:
     ) -> None:
         self._engine = Engine(settings or Settings(), redact, clock)
         self._entered = 0
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__["_engine"], name)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -142,7 +142,7 @@ class ProgressSession(Scope):
         hub.encoder.strict(event)
         time = hub.stamp()
         if isinstance(event, StepProgress):
-            message = None if event.message is None else self._producer.short(event.message)
+            message = None if event.message is None else self._producer.field(event.message)
             counter = Counter(event.step_id)
             return Progress(time, counter, None, event.current, event.total, message)
         about = {"role": event.role, "channel": event.channel, "step_id": event.step_id}

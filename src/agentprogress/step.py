@@ -7,7 +7,9 @@ repaired, cut or dropped (and counted) rather than raised, unless ``Settings.str
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from typing_extensions import TypedDict
 
 from ._ambient import enter_scope, leave_scope
 from ._core.jsonable import clean_text
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
     from .session import ProgressSession
 
 __all__ = ["Scope", "Step", "TextStream"]
+
+
+class StepOptions(TypedDict, total=False):
+    """What can be said of a step besides its name and kind; see `Scope.step`."""
+
+    step_id: str | None
+    parent: Step | None
+    total: float | None
+    unit: str | None
+    weight: float | None
+    input: Any
 
 
 class Scope:
@@ -93,19 +106,19 @@ class Scope:
     def _id_of(parent: object) -> str | None:
         return parent._step_id if isinstance(parent, Scope) else text_or_none(parent)
 
-    def phase(self, name: str, **options: Any) -> Step:
+    def phase(self, name: str, **options: Unpack[StepOptions]) -> Step:
         """Starts a phase; options as for `step`."""
         return self.step(name, kind="phase", **options)
 
-    def agent(self, name: str, **options: Any) -> Step:
+    def agent(self, name: str, **options: Unpack[StepOptions]) -> Step:
         """Starts an agent's work; options as for `step`."""
         return self.step(name, kind="agent", **options)
 
-    def tool(self, name: str, **options: Any) -> Step:
+    def tool(self, name: str, **options: Unpack[StepOptions]) -> Step:
         """Starts a tool call; options as for `step`."""
         return self.step(name, kind="tool", **options)
 
-    def model(self, name: str, **options: Any) -> Step:
+    def model(self, name: str, **options: Unpack[StepOptions]) -> Step:
         """Starts a model call; options as for `step`."""
         return self.step(name, kind="model", **options)
 
@@ -308,7 +321,7 @@ class Step(Scope):
         producer = self._producer
         if producer.recorded and not self._ended:
             if message is not None:
-                message = producer.short(message)
+                message = producer.field(message)
             time = producer.hub.stamp()
             producer.put(Progress(time, self._counter, advance, current, total, message))
 

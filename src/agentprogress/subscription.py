@@ -136,7 +136,7 @@ class Subscription:
         joined = self._engine.admit(reader, cursor)
         answer = joined.answer
         self._reader = reader
-        self._position = answer.position
+        self._position = _held(answer)
         if answer.missed is not None:
             self._items.append(Gap(answer.missed.first, answer.missed.last, answer.missed.reason))
         if joined.state is not None:
@@ -160,3 +160,10 @@ class _Events(AsyncIterator[Event]):
             item = await self._subscription.__anext__()
             if not isinstance(item, Snapshot | Gap):
                 return item
+
+
+def _held(answer: Join) -> int:
+    """Returns the seq up to which a reader has everything before its first item."""
+    if answer.missed is not None:
+        return answer.missed.first - 1
+    return answer.position if answer.resume is Resume.EXACT else 0
