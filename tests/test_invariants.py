@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def flush(self, name: str) -> None:
         if self.running(name):
-            self.call(lambda: self.sessions[name].flush_sync())
+            self.call(self.sessions[name].flush_sync)
 
     @rule(name=st.sampled_from(NAMES), how=st.sampled_from(["completed", "failed", "cancelled"]))
     def end(self, name: str, how: str) -> None:

@@ -36,10 +36,11 @@ class Site:
         kind: str = "websocket",
         session_id: str | None = None,
         subprotocols: tuple[str, ...] = (),
+        reads: int | None = None,
     ) -> AsyncIterator[AsgiPeer]:
         """Follows the session until the block is left."""
         path = f"/sessions/{session_id or self.session.id}/{route}"
-        peer = AsgiPeer(path, kind=kind, subprotocols=subprotocols)
+        peer = AsgiPeer(path, kind=kind, subprotocols=subprotocols, reads=reads)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(peer.run, self.app)
             await settle()

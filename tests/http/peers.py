@@ -22,7 +22,12 @@ class AsgiPeer:
     """
 
     def __init__(
-        self, path: str, *, kind: str = "websocket", subprotocols: tuple[str, ...] = ()
+        self,
+        path: str,
+        *,
+        kind: str = "websocket",
+        subprotocols: tuple[str, ...] = (),
+        reads: int | None = None,
     ) -> None:
         path, _, query = path.partition("?")
         self.scope: dict[str, Any] = {
@@ -35,9 +40,12 @@ class AsgiPeer:
         }
         self.sent: list[Message] = []
         self.deliver, self._inbox = anyio.create_memory_object_stream[Message](100)
+        # How many messages it still takes before it stops reading; None: all.
+        self._reads = reads
         self._reading = anyio.Event()
         self._reading.set()
         self.finished = anyio.Event()
+        self.broken = False
         if kind == "websocket":
             self.deliver.send_nowait({"type": "websocket.connect"})
         else:
@@ -56,6 +64,11 @@ class AsgiPeer:
         return await self._inbox.receive()
 
     async def _send(self, message: Message) -> None:
+        if self.broken:
+            raise OSError("the peer is gone")
+        if self._reads is not None and len(self.sent) >= self._reads:
+            self.stop_reading()
+            self._reads = None
         await self._reading.wait()
         self.sent.append(message)
 

@@ -1,0 +1,121 @@
+"""Peers that vanish at the worst moment, and threads that emit while somebody reads."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import anyio
+import pytest
+
+from agentprogress import ProgressSession
+
+from .following import Site, settle
+from .peers import AsgiPeer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("route", "kind"), [("ws", "websocket"), ("events", "http")])
+async def test_a_peer_that_is_gone_before_the_first_write_leaves_nothing(
+    route: str, kind: str
+) -> None:
+    site = Site()
+    for _ in range(5):
+        peer = AsgiPeer(f"/sessions/{site.session.id}/{route}", kind=kind)
+        peer.broken = True
+        await peer.run(site.app)
+    assert site.registry.stats().subscribers == 0
+    assert site.registry.get(site.session.id).subscribers == 0
+
+
+@pytest.mark.parametrize(("route", "kind"), [("ws", "websocket"), ("events", "http")])
+async def test_a_peer_that_breaks_in_the_middle_is_forgotten_and_others_go_on(
+    route: str, kind: str
+) -> None:
+    site = Site()
+    async with site.peer(route, kind=kind) as broken, site.peer() as healthy:
+        broken.broken = True
+        site.session.log("one")
+        await site.clock.advance(0.1)
+        await broken.finished.wait()
+        assert site.registry.stats().subscribers == 1
+        site.session.log("two")
+        await site.clock.advance(0.1)
+    assert healthy.messages == ["one", "two"]
+
+
+async def test_pages_have_no_hole_while_threads_emit_and_history_is_trimmed() -> None:
+    site = Site(max_history_events=10)
+    stop = threading.Event()
+
+    def emit(session: ProgressSession) -> None:
+        while not stop.is_set():
+            session.log("x")
+
+    threads = [threading.Thread(target=emit, args=(site.session,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        cursor = ""
+        for _ in range(100):
+            cursor = await check_page(site, cursor)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+async def check_page(site: Site, cursor: str) -> str:
+    """Reads a page after a cursor; everything in it must be contiguous or announced."""
+    path = f"/sessions/{site.session.id}/page" + (f"?after={cursor}" if cursor else "")
+    peer = AsgiPeer(path, kind="http")
+    await peer.run(site.app)
+    page = json.loads(peer.sent[1]["body"])
+    seen = int(cursor.split("-")[1]) if cursor else 0
+    for frame in page["frames"]:
+        if frame["type"] == "snapshot":
+            seen = frame["seq"]
+        elif "." in frame["type"]:
+            assert frame["seq"] == seen + 1
+            seen = frame["seq"]
+    assert page["cursor"].endswith(f"-{seen}")
+    result: str = page["cursor"]
+    return result
+
+
+async def test_a_long_poll_ends_with_a_drain() -> None:
+    site = Site()
+    session_id = (await site.registry.reserve())["session_id"]
+    async with site.peer("page?wait=20", kind="http", session_id=session_id) as peer:
+        assert peer.sent == []
+        await site.registry.drain()
+        await peer.finished.wait()
+    assert peer.sent[0]["status"] == 200
+
+
+async def test_nothing_is_sent_to_a_client_that_gave_a_long_poll_up() -> None:
+    site = Site()
+    async with site.peer(f"page?after={site.session.cursor}&wait=20", kind="http") as peer:
+        peer.hang_up()
+        await peer.finished.wait()
+    assert peer.sent == []
+
+
+async def test_cookies_in_several_headers_are_one_list() -> None:
+    from agentprogress._http import Request
+
+    headers = [(b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2")]
+    assert Request.read("GET", "/", headers, b"", None).connection.cookies == {"a": "1", "b": "2"}
+
+
+async def test_a_thousand_connections_come_and_go_without_a_trace() -> None:
+    site = Site()
+    for _ in range(20):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                peer = AsgiPeer(f"/sessions/{site.session.id}/ws")
+                peer.hang_up()
+                tasks.start_soon(peer.run, site.app)
+    await settle()
+    assert site.registry.stats().subscribers == 0
