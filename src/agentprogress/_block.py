@@ -281,7 +281,10 @@ def _is_stray(error: BaseException) -> bool:
     """True for a `CancelledError` that nobody sent to this task: of another one it awaited."""
     if not isinstance(error, asyncio.CancelledError):
         return False
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # on trio it cancels nobody
+        return True
     return task is not None and not task.cancelling()
 
 
