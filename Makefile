@@ -14,7 +14,7 @@ PREPARE := $(PYTHON) scripts/prepare.py --venv $(VENV)
 SOURCES := $(wildcard src tests examples benchmarks scripts)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage check format bench build pins clean python
+.PHONY: help demo test test-all coverage check format bench proof build pins clean python
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -49,6 +49,10 @@ format: python ## format, and repair what the linter can
 	@$(PREPARE) check
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
+
+proof: python ## prove by numbers what is too long for the tests
+	@$(PREPARE) test
+	$(BIN)/python -m benchmarks.proof
 
 bench: python ## measure, beside the usual ways: make bench [ARGS=…]
 	@$(PREPARE) bench

@@ -69,13 +69,11 @@ class Access:
 
     Attributes:
         principal: who it is; subscribers are counted for each principal.
-        actions: what else is allowed, for an answer that is kept.
-        expires_at: seconds since the epoch after which to ask again.
+        actions: what is allowed.
     """
 
     principal: str | None = None
     actions: frozenset[Action] = frozenset({"follow"})
-    expires_at: float | None = None
 
 
 Authorize: TypeAlias = Callable[[AccessRequest], "Access | Awaitable[Access | None] | None"]
@@ -90,9 +88,9 @@ def allow_generated_ids(request: AccessRequest) -> Access:
     """The default: a generated id cannot be guessed, so knowing it is the right to follow.
 
     Raises:
-        Forbidden: the id was chosen by the application.
+        Forbidden: the id was chosen by the application, or more than following is asked for.
     """
-    if process_tag(request.session_id) is None:
+    if request.action != "follow" or process_tag(request.session_id) is None:
         raise Forbidden(
             "Only sessions with generated ids can be followed without authorization: pass "
             "authorize= to the app that serves progress."
@@ -117,6 +115,6 @@ async def ask(authorize: Authorize, request: AccessRequest) -> Access:
     except Exception as error:
         _logger.exception("authorize failed for session %s", request.session_id)
         raise ProgressError from error
-    if access is None:
+    if access is None or request.action not in access.actions:
         raise Forbidden("You may not do that with this session.")
     return access
