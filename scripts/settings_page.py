@@ -13,8 +13,8 @@ HEAD = """# Settings
 
 Every number of the library. Pass them as keyword arguments, `Settings(heartbeat_interval=30)`, or
 set `AGENTPROGRESS_HEARTBEAT_INTERVAL=30` and use `SessionRegistry.from_env()`. A value that is
-unknown, out of range or at odds with another one is refused with a sentence. This page is written by
-`scripts/settings_page.py`.
+unknown, out of range or at odds with another one is refused with a sentence. This page is written
+by `scripts/settings_page.py`.
 
 | setting | default | meaning |
 |---|---|---|

@@ -332,7 +332,7 @@ def check_story(reader: Reader, epochs: dict[str, Epoch]) -> None:
             assert gap is None
             assert seen is not None
             assert item.seq == seen + 1
-            seen = item.seq
+            seen += 1
             message = item.message if isinstance(item, LogMessage) else ""
             assert (item.type, message) == epochs[epoch_id].expected[seen - 1]
     if reader.ended and reader.items:

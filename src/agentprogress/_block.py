@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -273,7 +273,7 @@ def _is_cancellation(exc: BaseException, session_id: str) -> bool:
     if isinstance(exc, SessionCancelled):
         return exc.session_id == session_id
     if isinstance(exc, BaseExceptionGroup):
-        return exc.subgroup(Exception) is None
+        return cast("BaseExceptionGroup[BaseException]", exc).subgroup(Exception) is None
     return not isinstance(exc, Exception)
 
 
