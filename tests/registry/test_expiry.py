@@ -106,9 +106,9 @@ async def test_a_subscriber_that_is_still_reading_is_told_that_it_has_expired() 
 
 @async_test
 async def test_a_sweep_removes_only_so_many_in_one_turn_and_goes_on_at_once() -> None:
-    # Removing a record counts as eight: that much longer it takes.
+    # Removing a record counts as ten: that much longer it takes.
     registry, clock = on_virtual_time(
-        history_ttl=1, result_ttl=1, tombstone_ttl=500, max_sweep=80, max_sessions=1000
+        history_ttl=1, result_ttl=1, tombstone_ttl=500, max_sweep=100, max_sessions=1000
     )
     for _ in range(95):
         with registry.open():

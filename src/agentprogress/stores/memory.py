@@ -23,8 +23,8 @@ _Expiring = SessionRecord | Tombstone
 
 # What letting go of a record, or of a history with none of its events, costs in tombstones (about
 # 3 µs each, measured; folding an event costs as much). A turn of the loop is held for 3 ms so.
-_RECORD_COST = 8
-_HISTORY_COST = 20
+_RECORD_COST = 10
+_HISTORY_COST = 30
 
 
 class MemoryStore:
