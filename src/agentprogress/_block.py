@@ -14,6 +14,7 @@ import anyio.to_thread
 from pydantic_core import from_json
 
 from ._ambient import enter_scope, leave_scope
+from ._errors_out import log_failure
 from ._given import is_async
 from ._producer import Producer
 from ._record import SessionRecord
@@ -249,9 +250,20 @@ class Job:
 def finish(
     producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
 ) -> None:
-    """Gives a session its end: the verdict on how its code was left."""
+    """Gives a session its end, even when the application's own values make telling it fail."""
+    try:
+        _judge(producer, exc, options, draining=draining)
+    except Exception as failure:  # noqa: BLE001 - a session must end, whatever its values do
+        log_failure(failure, "session %s: its end cannot be told", producer.record.id)
+        producer.close({"type": "session.failed", "error": UNTELLABLE})
+
+
+def _judge(
+    producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
+) -> None:
+    """Gives a session the verdict on how its code was left."""
     record = producer.record
-    retries = isinstance(exc, options.get("retry_on") or ())
+    retries = isinstance(exc, tuple(options.get("retry_on") or ()))
     if exc is None:
         producer.close(*_completed(producer))
     elif _is_cancellation(exc, record.id) or (retries and record.cancel_requested):
@@ -304,6 +316,12 @@ def _completed(producer: Producer) -> tuple[dict[str, Any], bytes | None]:
             wire["result"] = from_json(encoded)
     return wire, encoded
 
+
+UNTELLABLE = {
+    "code": "exception",
+    "message": "The job ended, but how it ended cannot be told.",
+    "retryable": False,
+}
 
 SERVER_SHUTDOWN = {
     "code": "server_shutdown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import Any, Literal, cast
 
 from typing_extensions import TypedDict
@@ -69,8 +70,9 @@ def check_options(options: SessionOptions) -> None:
             "a job's own keyword arguments go in with functools.partial."
         )
     for name in ("history_ttl", "result_ttl"):
-        if name in options and not options.get(name, 0) > 0:
-            raise InvalidSettings(f"{name} must be greater than 0, not {options.get(name)!r}.")
+        if name in options and not 0 < options.get(name, 0) < inf:
+            value = options.get(name)
+            raise InvalidSettings(f"{name} must be finite and greater than 0, not {value!r}.")
 
 
 class Creation:

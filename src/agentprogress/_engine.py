@@ -304,6 +304,8 @@ class Engine:
 
     async def flush(self, record: SessionRecord) -> None:
         record.commit()
+        # A producer that flushes now and then lets the loop go on, whether or not anybody follows.
+        await anyio.lowlevel.checkpoint()
         host = self._host
         if host is None or not host.alive or not record.subscribers:
             return

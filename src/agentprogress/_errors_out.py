@@ -12,7 +12,7 @@ from ._ids import short_id
 from .errors import PublicError, SessionCancelled
 from .settings import Settings
 
-__all__ = ["error_info"]
+__all__ = ["error_info", "log_failure"]
 
 _logger = logging.getLogger("agentprogress")
 
@@ -34,6 +34,14 @@ def error_info(error: BaseException | str, settings: Settings, session_id: str) 
     return {"code": clean_text(as_text(code)), "message": message, "retryable": bool(retryable)}
 
 
+def log_failure(error: BaseException, message: str, *args: object) -> None:
+    """Logs an error with its traceback, or without where even writing that fails."""
+    try:
+        _logger.error(message, *args, exc_info=(type(error), error, error.__traceback__))
+    except Exception:  # noqa: BLE001 - the error's own attributes raise; logging lets that through
+        _logger.error(f"{message}; its traceback cannot be written", *args)
+
+
 def _public(error: object) -> tuple[object, object, object] | None:
     if isinstance(error, PublicError):
         # A subclass may have an `__init__` of its own that sets none of them.
@@ -46,14 +54,14 @@ def _public(error: object) -> tuple[object, object, object] | None:
 
 def _hidden(error: object, expose: bool, session_id: str) -> tuple[str, str, bool]:
     assert isinstance(error, BaseException)
-    reference = getattr(error, _REFERENCE, None)
-    if reference is None:
+    # Not by getattr: an exception may have a `__getattr__` of its own.
+    reference = vars(error).get(_REFERENCE)
+    if not isinstance(reference, str):
         reference = short_id()[:4].lower()
         # The same words for the step and the session that it ends, and one traceback in the log.
         with contextlib.suppress(Exception):
             setattr(error, _REFERENCE, reference)
-        exc_info = (type(error), error, error.__traceback__)
-        _logger.error("session %s: failed (ref %s)", session_id, reference, exc_info=exc_info)
+        log_failure(error, "session %s: failed (ref %s)", session_id, reference)
     name = type(error).__name__
     shown = f"{name}: {as_text(error)}" if expose else f"The job failed (ref {reference})."
     return "exception", shown, False

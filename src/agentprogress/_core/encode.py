@@ -81,6 +81,9 @@ class Encoder:
         except ValueError:  # ours, and pydantic's
             if self._settings.strict or not _must_be_told(wire["type"]):
                 raise
+        except (TypeError, AttributeError, LookupError) as error:  # `redact` broke the shape
+            if self._settings.strict or not _must_be_told(wire["type"]):
+                raise InvalidEvent("redact must keep the shape of the event.") from error
         bare = {key: value for key, value in wire.items() if key in _ESSENTIAL}
         if "error" in bare:
             bare["error"] = withheld_error(bare["error"])
