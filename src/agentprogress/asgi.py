@@ -218,8 +218,8 @@ def _accept(*, answers: bool) -> Message:
 def _request(scope: Scope) -> Request:
     path: str = scope["path"]
     # Servers and frameworks differ on whether the path includes the mount; the spec says it does.
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(root):
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(f"{root}/"):
         path = path[len(root) :]
     client = scope.get("client")
     return Request.read(

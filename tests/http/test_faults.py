@@ -119,3 +119,13 @@ async def test_a_thousand_connections_come_and_go_without_a_trace() -> None:
                 tasks.start_soon(peer.run, site.app)
     await settle()
     assert site.registry.stats().subscribers == 0
+
+
+@pytest.mark.parametrize("root", ["", "/s", "/progress", "/progress/", "/progress/x"])
+async def test_a_mount_is_taken_off_the_path_only_where_it_is_a_folder_of_it(root: str) -> None:
+    site = Site()
+    inside = root.rstrip("/") if root.startswith("/progress") else ""
+    peer = AsgiPeer(f"{inside}/sessions/{site.session.id}", kind="http")
+    peer.scope["root_path"] = root
+    await peer.run(site.app)
+    assert peer.sent[0]["status"] == 200
