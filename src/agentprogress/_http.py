@@ -202,9 +202,8 @@ class Endpoints:
             info = SessionInfo.of(self._engine.record(session_id))
         except ProgressError:
             info = None
-        access = await ask(
-            self._authorize, AccessRequest("follow", session_id, info, request.connection)
-        )
+        question = AccessRequest("follow", session_id, info, request.connection)
+        access = await ask(self._authorize, question, self._engine.clock.wall())
         return self._engine.record(session_id), access
 
     def has_it_all(self, request: Request, record: SessionRecord) -> bool:

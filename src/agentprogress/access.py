@@ -6,10 +6,11 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
 
 from ._core.cursor import check_session_id, process_tag
-from .errors import Forbidden, ProgressError
+from .errors import Forbidden, ProgressError, TokenExpired, Unauthorized
 from .info import SessionInfo
 
 __all__ = [
@@ -35,15 +36,18 @@ class ConnectionInfo:
         headers: by lower-case name; of repeated ones the last.
         query: of repeated names the last.
         cookies: by name.
-        bearer: the token of ``Authorization: Bearer …``, if any.
+        bearer: the token of ``Authorization: Bearer …`` or, for a browser's WebSocket, of the
+            subprotocol ``agentprogress.bearer.<base64url>``.
         client: the peer's address, if the server tells.
+        state: what middleware and dependencies left in the ASGI scope's ``state``.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     cookies: Mapping[str, str] = field(default_factory=dict[str, str])
-    bearer: str | None = None
+    bearer: str | None = field(default=None, repr=False)
     client: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +56,17 @@ class AccessRequest:
 
     Attributes:
         action: ``follow`` (read), ``control`` (cancel, answer) or ``list``.
-        session_id: which session.
+        session_id: which session; empty for ``list``.
         session: what is known of it, with its owner and private data; None when there is none.
         connection: what the client sent.
+        has_control_token: whether its bearer is the session's own control token.
     """
 
     action: Action
     session_id: str
     session: SessionInfo | None
     connection: ConnectionInfo
+    has_control_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,48 +74,84 @@ class Access:
     """The answer yes.
 
     Attributes:
-        principal: who it is; subscribers are counted for each principal.
+        principal: who it is. Subscribers are counted, and sessions listed, for each principal.
         actions: what is allowed.
+        expires_at: when it ends, as an aware datetime or in seconds since 1970; a connection that
+            is still open then closes with ``token_expired``. None: never.
     """
 
     principal: str | None = None
     actions: frozenset[Action] = frozenset({"follow"})
+    expires_at: datetime | float | None = None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Returns how long it still holds, in seconds; None: for ever.
+
+        Args:
+            now: in seconds since 1970.
+        """
+        if self.expires_at is None:
+            return None
+        moment = self.expires_at
+        return (moment.timestamp() if isinstance(moment, datetime) else moment) - now
 
 
 Authorize: TypeAlias = Callable[[AccessRequest], "Access | Awaitable[Access | None] | None"]
 
+_EVERYTHING: frozenset[Action] = frozenset({"follow", "control", "list"})
+
 
 def allow_anyone(request: AccessRequest) -> Access:
-    """Lets everybody follow everything: for demonstrations."""
-    return Access()
+    """Lets everybody follow, control and list everything: for demonstrations."""
+    return Access(actions=_EVERYTHING)
 
 
 def allow_generated_ids(request: AccessRequest) -> Access:
     """The default: a generated id cannot be guessed, so knowing it is the right to follow.
 
+    To control a session takes its control token as bearer.
+
     Raises:
-        Forbidden: the id was chosen by the application, or more than following is asked for.
+        Unauthorized: the control token is missing.
+        Forbidden: the id was chosen by the application, the control token is another session's, or
+            a list is asked for.
     """
-    if request.action != "follow" or process_tag(request.session_id) is None:
+    if request.action == "list":
+        raise Forbidden("Listing sessions needs authorize= on the app that serves progress.")
+    if process_tag(request.session_id) is None:
         raise Forbidden(
-            "Only sessions with generated ids can be followed without authorization: pass "
+            "Without authorization only sessions with generated ids can be reached: pass "
             "authorize= to the app that serves progress."
         )
-    return Access()
+    if request.action == "follow":
+        return Access()
+    if request.connection.bearer is None:
+        raise Unauthorized("Send the session's control token: Authorization: Bearer <token>.")
+    if not request.has_control_token:
+        raise Forbidden("The bearer is not this session's control token.")
+    return Access(actions=frozenset({"follow", "control"}))
 
 
-async def ask(authorize: Authorize, request: AccessRequest) -> Access:
+async def ask(authorize: Authorize, request: AccessRequest, now: float) -> Access:
     """Asks an application's `authorize`, sync or async.
+
+    Args:
+        authorize: the application's.
+        request: the question.
+        now: in seconds since 1970.
 
     Raises:
         InvalidSessionId: the id is none, whoever asks.
         Forbidden: the answer is no.
+        TokenExpired: it was yes until now.
         ProgressError: `authorize` failed; the log has the details, which the client must not.
     """
-    check_session_id(request.session_id)
+    if request.action != "list":
+        check_session_id(request.session_id)
     try:
         answer = authorize(request)
         access = await answer if inspect.isawaitable(answer) else answer
+        left = None if access is None else access.seconds_left(now)
     except ProgressError:
         raise
     except Exception as error:
@@ -117,4 +159,6 @@ async def ask(authorize: Authorize, request: AccessRequest) -> Access:
         raise ProgressError from error
     if access is None or request.action not in access.actions:
         raise Forbidden("You may not do that with this session.")
+    if left is not None and left <= 0:
+        raise TokenExpired
     return access

@@ -13,11 +13,20 @@ The tree::
     │   ├── SessionConflict               its state does not allow what was asked
     │   ├── SessionEnded                  a strict call after the end
     │   ├── SessionCancelled              out of a block that was asked to cancel
-    │   └── WrongProcess                  the id was made by another process of a memory store
+    │   ├── WrongProcess                  the id was made by another process of a memory store
+    │   ├── InputExpired                  nobody answered in time
+    │   ├── InputSettled                  the question has its answer, or was never asked
+    │   └── InvalidAnswer (ValueError)    an answer that does not fit the question's schema
     ├── IllegalTransition                 the state table has no such step
     ├── TooManySessions                   the process is full, nothing more may be evicted
     ├── TooManySubscribers                the session, principal or process has its full number
+    ├── Unauthorized                      credentials are missing or not valid
+    │   └── TokenExpired                  ... because their time is over
     ├── Forbidden                         ``authorize`` (or the default rule) said no
+    ├── InvalidRequest (ValueError)       a request that cannot be understood
+    │   ├── NotFound                      ... because nothing is at its path
+    │   ├── MethodNotAllowed              ... because its path does not answer its method
+    │   └── RequestTooLarge               ... because its body passes the limit
     ├── Draining                          the registry is shutting down
     ├── WrongLoop                         used from a second running event loop
     └── PublicError                       an application's own error, shown to viewers as written
@@ -37,19 +46,28 @@ __all__ = [
     "EventTooLarge",
     "Forbidden",
     "IllegalTransition",
+    "InputExpired",
+    "InputSettled",
+    "InvalidAnswer",
     "InvalidEvent",
+    "InvalidRequest",
     "InvalidSessionId",
     "InvalidSettings",
+    "MethodNotAllowed",
+    "NotFound",
     "ProgressError",
     "PublicError",
+    "RequestTooLarge",
     "SessionCancelled",
     "SessionConflict",
     "SessionEnded",
     "SessionError",
     "SessionGone",
     "SessionUnknown",
+    "TokenExpired",
     "TooManySessions",
     "TooManySubscribers",
+    "Unauthorized",
     "WrongLoop",
     "WrongProcess",
 ]
@@ -64,14 +82,15 @@ class Code:
     Attributes:
         name: the stable code on the wire.
         http: the HTTP status, or None where the code never answers a request.
-        websocket: the close code. 41xx: come back. 44xx: do not.
+        websocket: the close code, or None where the code never closes one. 41xx: come back. 44xx:
+            do not.
         retry: whether coming back can help, and what it takes.
         sentence: what a person is told when the error brings no better words.
     """
 
     name: str
     http: int | None
-    websocket: int
+    websocket: int | None
     retry: Retry
     sentence: str
 
@@ -87,7 +106,9 @@ CODES: dict[str, Code] = {
         Code("bad_request", 400, 4400, "no", "The request cannot be understood."),
         Code("unauthorized", 401, 4401, "new_token", "Credentials are missing or not valid."),
         Code("forbidden", 403, 4403, "no", "This session may not be followed with what was sent."),
+        Code("not_found", 404, None, "no", "There is nothing at this address."),
         Code("session_unknown", 404, 4404, "no", "There is no such session."),
+        Code("method_not_allowed", 405, None, "no", "The address does not answer this method."),
         Code("conflict", 409, 4409, "no", "The session's state does not allow this."),
         Code("session_gone", 410, 4410, "no", "The session ended and its record has expired."),
         Code("too_large", 413, 4413, "no", "The message is too large."),
@@ -247,6 +268,52 @@ class WrongProcess(SessionError):
         )
 
 
+class InputExpired(SessionError):
+    """Nobody answered a question in time.
+
+    Attributes:
+        request_id: which question.
+    """
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, request_id: str) -> None:
+        super().__init__(session_id, f"Nobody answered {request_id!r} in time.")
+        self.request_id = request_id
+
+
+class InputSettled(SessionError):
+    """A question that has its answer, has expired, or was never asked.
+
+    Attributes:
+        request_id: which question.
+    """
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, request_id: str) -> None:
+        super().__init__(session_id, f"Session {session_id!r} has no open question {request_id!r}.")
+        self.request_id = request_id
+
+
+class InvalidAnswer(SessionError, ValueError):
+    """An answer that does not fit the question's schema; the question stays open.
+
+    Attributes:
+        request_id: which question.
+        problems: what does not fit, a sentence each.
+    """
+
+    code = "bad_request"
+
+    def __init__(self, session_id: str, request_id: str, problems: list[str]) -> None:
+        super().__init__(
+            session_id, f"The answer to {request_id!r} does not fit: {'; '.join(problems)}"
+        )
+        self.request_id = request_id
+        self.problems = problems
+
+
 class IllegalTransition(ProgressError):
     """The state table has no such step; nothing was changed.
 
@@ -283,10 +350,62 @@ class TooManySubscribers(ProgressError):
     code = "rate_limited"
 
 
+class Unauthorized(ProgressError):
+    """Credentials are missing or not valid; others could help."""
+
+    code = "unauthorized"
+
+
+class TokenExpired(Unauthorized):
+    """The credentials were valid, but their time is over."""
+
+    code = "token_expired"
+
+
 class Forbidden(ProgressError):
     """Access was refused before anything about the session was looked up."""
 
     code = "forbidden"
+
+
+class InvalidRequest(ProgressError, ValueError):
+    """A request that cannot be understood."""
+
+    code = "bad_request"
+
+
+class NotFound(InvalidRequest):
+    """Nothing is at a request's path."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """A path does not answer the request's method.
+
+    Attributes:
+        allowed: the methods that it answers.
+    """
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method[:40]!r} is not answered here; {', '.join(allowed)} are.")
+        self.allowed = allowed
+
+
+class RequestTooLarge(InvalidRequest):
+    """A request's body passes the limit.
+
+    Attributes:
+        limit_bytes: ``Settings.max_client_frame_bytes``.
+    """
+
+    code = "too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"A request's body may have at most {limit_bytes} bytes.")
+        self.limit_bytes = limit_bytes
 
 
 class Draining(ProgressError):
