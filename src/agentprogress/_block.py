@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from ._ambient import enter_scope, leave_scope
 from ._errors_out import log_failure
 from ._given import is_async
+from ._inputs import SessionSuspended, other_than_suspension
 from ._producer import Producer
 from ._record import SessionRecord
 from ._wakeup import LoopRef
@@ -38,7 +39,8 @@ class SessionBlock:
 
     Left normally the session completes with what `ProgressSession.complete` recorded; an exception
     fails it and propagates; a cancellation cancels it. In an ``async with`` block a cancel request
-    cancels the block's task once, and the block raises `SessionCancelled`.
+    cancels the block's task once, and the block raises `SessionCancelled`. A session that is
+    suspended in it leaves it without a verdict, and without an exception.
     """
 
     __slots__ = ("_canceller", "_engine", "_options", "_outer", "_producer")
@@ -61,11 +63,14 @@ class SessionBlock:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         assert self._producer is not None
         leave_scope(self._outer)
         self._outer = None
+        if exc is not None and other_than_suspension(exc, self._producer.record.id) is None:
+            return True
         finish(self._producer, exc, self._options, draining=self._engine.draining)
+        return None
 
     async def __aenter__(self) -> ProgressSession:
         session = self.__enter__()
@@ -78,18 +83,18 @@ class SessionBlock:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         assert self._canceller is not None
         assert self._producer is not None
         try:
             obeyed = self._canceller.leave(exc)
         except BaseException as left:
             # A scope hands on what it did not ask for: the other errors of a group, say.
-            self.__exit__(type(left), left, left.__traceback__)
+            if self.__exit__(type(left), left, left.__traceback__):
+                return True
             raise
         if not obeyed:
-            self.__exit__(exc_type, exc, traceback)
-            return
+            return self.__exit__(exc_type, exc, traceback)
         record = self._producer.record
         cancelled = SessionCancelled(record.id, record.life.cancel_reason)
         self.__exit__(SessionCancelled, cancelled, None)
@@ -215,9 +220,12 @@ class Job:
                 _logger.warning("session %s: failed: %s", self.record.id, error)
             self._finish(error)
         except BaseException as error:
-            if isinstance(error, SystemExit) or _is_stray(error):
+            other = other_than_suspension(error, self.record.id)
+            if other is None:  # the session waits for its answer
+                return
+            if isinstance(other, SystemExit) or _is_stray(other):
                 # The function's own doing: it fails, and takes nobody with it.
-                self._producer.fail(error)
+                self._producer.fail(other)
                 return
             if self.session.cancel_requested:
                 self._finish(error)
@@ -290,7 +298,18 @@ def _is_cancellation(exc: BaseException, session_id: str) -> bool:
 
 
 def _is_stray(error: BaseException) -> bool:
-    """True for a `CancelledError` that nobody sent to this task: of another one it awaited."""
+    """True for what nobody sent to this task.
+
+    That is a `CancelledError` of another one that it awaited, the suspension of a session that is
+    not the job's, and what is left of a group once the job's own has been taken out.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(
+            isinstance(each, Exception) or _is_stray(each)
+            for each in cast("BaseExceptionGroup[BaseException]", error).exceptions
+        )
+    if isinstance(error, SessionSuspended):
+        return True
     if not isinstance(error, asyncio.CancelledError):
         return False
     try:

@@ -147,10 +147,14 @@ class Creation:
             and status is SessionStatus.WAITING
             and existing == "resume"
         ):
-            found.fence += 1
-            found.transition({"type": "session.resumed"})
-            return Producer(self._hub, found)
+            if found.resume():
+                # Steps that the plan knows keep their places when they run once more.
+                found.life.unstarted = _ids_by_step(found.life.plan or [])
+                return Producer(self._hub, found)
+            status = found.status
         session_id = found.id if isinstance(found, SessionRecord) else found.session_id
+        if status is SessionStatus.WAITING:
+            raise SessionConflict(session_id, status, 'Pass existing="resume" to go on with it.')
         if not status.ended:
             raise SessionConflict(session_id, status, "It already has a producer.")
         if existing != "restart":

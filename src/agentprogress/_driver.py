@@ -1,34 +1,68 @@
-"""Drives one connection: from the log through `Connection` to a server, in that server's words.
+"""Drives connections: from the log through `Connection` to a server, in that server's words.
 
-Adapters subclass `Driver` with how to send and receive; everything else is here, once. A connection
-at rest costs no task: the server's own task waits for the client, and a writer lives only while
-there is something to write. Nothing of the session ever waits for a writer.
+Adapters bring a `Channel`, the words; everything else is here, once. A connection at rest costs no
+task: the server's own task waits for the client, and a writer lives only while there is something
+to write. Nothing of the session ever waits for a writer.
 """
 
 from __future__ import annotations
 
 import random
-from abc import abstractmethod
+from collections.abc import Callable
 from math import inf
-from typing import ClassVar
+from typing import Protocol
 
 import anyio
 
-from ._core import frames
 from ._core.batch import Batch
-from ._core.connection import Close, Connection, Due, Transport, Write
-from ._core.cursor import Cursor
-from ._core.history import Resume
+from ._core.connection import Accept, Answer, Close, Connection, Due, Step, Terms, Transport, Write
+from ._core.frames import Tempo
 from ._engine import Engine
-from ._http import Endpoints
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
-from .errors import Draining
+from .errors import CODES, Draining, ProgressError
 
-__all__ = ["Driver", "return_delay"]
+__all__ = ["Channel", "Driver", "Farewell", "Received", "farewell", "return_delay"]
 
 # What servers raise when the peer is gone; RuntimeError is their answer to a send after a close.
 _GONE = (OSError, RuntimeError)
+
+Received = Callable[[str | bytes], object]
+
+
+class Channel(Protocol):
+    """One connection, in the words of its server."""
+
+    async def send(self, step: Accept | Write | Close) -> None:
+        """Carries a step out; may block, may raise when the peer is gone."""
+        ...
+
+    async def read(self, received: Received) -> None:
+        """Passes on what the client sends, and returns when the client is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Frees the connection at once, where the server allows it."""
+        ...
+
+
+class Farewell:
+    """What is said to a client that is not taken in; it has no session and no place in the host."""
+
+    def __init__(self, steps: list[Step], seconds: float) -> None:
+        self._steps = steps
+        self._seconds = seconds
+
+    async def run(self, channel: Channel) -> None:
+        """Says it, and gives the client some time to close."""
+        with anyio.move_on_after(self._seconds):
+            try:
+                for step in self._steps:
+                    assert not isinstance(step, Answer)
+                    await channel.send(step)
+                await channel.read(lambda _: None)
+            except _GONE:
+                return
 
 
 class Driver(SubscriberBase):
@@ -38,18 +72,27 @@ class Driver(SubscriberBase):
         engine: of the registry whose session it follows.
         record: which session.
         access: what it may do, and as whom.
+        transport: decides how frames are encoded.
         answers: whether the client offered to answer heartbeats.
     """
 
-    transport: ClassVar[Transport]
-
-    __slots__ = ("_connection", "_engine", "_gone", "_host", "_reading", "_scheduled", "_writer")
+    __slots__ = (
+        "_channel",
+        "_connection",
+        "_engine",
+        "_gone",
+        "_host",
+        "_reading",
+        "_scheduled",
+        "_writer",
+    )
 
     def __init__(
         self,
         engine: Engine,
         record: SessionRecord,
         access: Access,
+        transport: Transport,
         *,
         answers: bool = False,
     ) -> None:
@@ -59,33 +102,22 @@ class Driver(SubscriberBase):
         settings = engine.settings
         interval = settings.heartbeat_interval
         age = settings.max_connection_age
-        self._connection = Connection(
-            self.transport,
-            settings,
+        terms = Terms(
             now=self._host.heartbeats.now(),
             # Spread over half the interval: those who came together are not written together.
             first_heartbeat=random.uniform(interval / 2, interval),
             max_age=None if age is None else random.uniform(age / 2, age),
+            expires_in=access.seconds_left(engine.clock.wall()),
             answers=answers,
         )
+        self._connection = Connection(transport, settings, terms)
         self._scheduled = inf
         self._gone = False
+        self._channel: Channel | None = None
         self._reading: anyio.CancelScope | None = None
         self._writer: anyio.CancelScope | None = None
 
-    @abstractmethod
-    async def open(self) -> None:
-        """Accepts the connection; may raise when the peer is gone."""
-
-    @abstractmethod
-    async def send(self, step: Write | Close) -> None:
-        """Writes in the server's words; may block, may raise when the peer is gone."""
-
-    @abstractmethod
-    async def read(self) -> None:
-        """Passes what the client sends to `received`, and returns when the client is gone."""
-
-    def join(self, endpoints: Endpoints, cursor: str | None) -> None:
+    def join(self, cursor: str | None) -> None:
         """Takes its place at a cursor.
 
         Raises:
@@ -95,26 +127,21 @@ class Driver(SubscriberBase):
         if self._engine.draining and not self.record.ended:
             raise Draining
         joined = self._engine.admit(self, cursor)
-        answer, epoch = joined.answer, joined.epoch
-        held = cursor if answer.resume in (Resume.EXACT, Resume.GAP) and cursor else f"{epoch}-0"
-        window = self._engine.retry_window()
-        retry = random.uniform(window / 2, window)
-        self._connection.welcome(endpoints.welcome(self.record, joined), held, retry)
-        if answer.missed is not None:
-            self._connection.missed(answer.missed)
-        if answer.snapshot and joined.state is not None:
-            self._snapshot(answer.position, joined.state, epoch)
+        tempo = self._tempo()
+        retry = random.uniform(tempo.retry_window / 2, tempo.retry_window)
+        self._connection.joined(self.record.id, joined, cursor, tempo._replace(retry=retry))
 
-    async def run(self) -> None:
+    async def run(self, channel: Channel) -> None:
         """Serves the connection until either side is done with it."""
         scope = anyio.CancelScope()
         try:
             with scope:
-                await self.open()
                 self._reading = scope
+                await self._accept(channel)
+                # From here on others may write.
+                self._channel = channel
                 self.wake()
-                self._schedule()
-                await self.read()
+                await channel.read(self.received)
         except _GONE:
             return
         finally:
@@ -122,35 +149,40 @@ class Driver(SubscriberBase):
             if self._writer is not None:
                 self._writer.cancel()
 
-    def received(self, text: str | None) -> None:
-        """The client sent a message; None for one that is not text."""
-        self._connection.received(text)
+    async def _accept(self, channel: Channel) -> None:
+        accept = self._connection.next()
+        assert isinstance(accept, Accept)
+        self._connection.writing(accept, self._host.heartbeats.now())
+        self._schedule()
+        await channel.send(accept)
+        self._connection.wrote(self._host.heartbeats.now())
+
+    def received(self, data: str | bytes) -> None:
+        """The client sent a message; one that is not text comes as bytes."""
+        self._connection.received(data)
         self.wake()
 
     def wake(self) -> None:
-        if self._writer is None and self._reading is not None and not self._gone:
+        if self._writer is None and self._channel is not None and not self._gone:
             self._writer = anyio.CancelScope()
             self._host.start_soon(self._write)
 
     def drain(self) -> None:
         if not self.record.ended:
-            self._connection.reconnect(return_delay(self._engine))
+            self._connection.returned(return_delay(self._engine))
             self.wake()
 
     def on_deadline(self, now: float) -> float | None:
         """Does what time asks for; called by the scheduler."""
         due = self._connection.due(now)
-        if due is Due.HEARTBEAT:
-            self._connection.heartbeat(self._heartbeat(), now)
-        elif due is Due.RECONNECT:
-            self._connection.reconnect(0)
-        elif due is Due.NO_PONG:
-            self._engine.unanswered += 1
-            self._connection.refused("no_pong", "A heartbeat was not answered in time.")
-        elif due is not None:
-            self._engine.detached += due is Due.DETACH
+        self._engine.unanswered += due is Due.NO_PONG
+        self._engine.detached += due is Due.DETACH
+        if due in (Due.DETACH, Due.ABORT):
             self._abandon()
             return None
+        if due is Due.HEARTBEAT:
+            record = self.record
+            self._connection.heartbeat(record.history.head, record.status, self._tempo(), now)
         if due is not None:
             self.wake()
         self._scheduled = self._connection.deadline
@@ -158,15 +190,16 @@ class Driver(SubscriberBase):
 
     async def _write(self) -> None:
         assert self._writer is not None
+        assert self._channel is not None
         heartbeats = self._host.heartbeats
         try:
             with self._writer:
                 while (step := self._next()) is not None:
-                    if isinstance(step, Write):
-                        self._connection.writing(step, heartbeats.now())
-                        self._schedule()
+                    assert not isinstance(step, Answer)
+                    self._connection.writing(step, heartbeats.now())
+                    self._schedule()
                     try:
-                        await self.send(step)
+                        await self._channel.send(step)
                     except _GONE:
                         self._abandon()
                         return
@@ -174,8 +207,11 @@ class Driver(SubscriberBase):
         finally:
             self._writer = None
             self._schedule()
+            if self._connection.over and self._reading is not None:
+                # The stream is complete: the client need not be heard any more.
+                self._reading.cancel()
 
-    def _next(self) -> Write | Close | None:
+    def _next(self) -> Step | None:
         if self._gone:
             return None
         step = self._connection.next()
@@ -185,38 +221,29 @@ class Driver(SubscriberBase):
 
     def _take(self) -> bool:
         """Asks the log for more; False when there is nothing now."""
-        connection = self._connection
+        connection, epoch = self._connection, self.record.epoch
         taken = self.record.take(self)
         if taken is None:
             return False
         if isinstance(taken, Batch):
-            connection.batch(taken)
+            connection.events(taken)
         elif isinstance(taken, Resync):
             connection.missed(taken.missed)
-            self._snapshot(taken.seq, taken.state, self.record.epoch)
+            connection.snapshot(taken.seq, taken.state, epoch)
         elif isinstance(taken, Ended):
-            connection.ended(taken.status, taken.head, str(Cursor(self.record.epoch, taken.head)))
+            connection.ended(taken.status, taken.head, epoch)
         elif isinstance(taken, Moved):
-            connection.reconnect(0)
+            connection.returned(0.0)
         else:
-            connection.refused("session_gone", str(taken.error()))
+            connection.refused(taken.error())
         return True
 
-    def _snapshot(self, seq: int, state: bytes, epoch: str) -> None:
-        self._connection.snapshot(seq, state, str(Cursor(epoch, seq)))
-
-    def _heartbeat(self) -> bytes:
-        return frames.heartbeat(
-            self.record.history.head,
-            self.record.status,
-            self._engine.retry_window(),
-            self._engine.stamp(),
-        )
+    def _tempo(self) -> Tempo:
+        return Tempo(self._engine.stamp(), self._engine.retry_window())
 
     def _schedule(self) -> None:
         """Moves the deadline nearer if it has to be; a later one is found when this one comes."""
-        opened = self._reading is not None and not self._gone
-        if opened and self._connection.deadline < self._scheduled:
+        if not self._gone and self._connection.deadline < self._scheduled:
             self._scheduled = self._connection.deadline
             self._host.heartbeats.set(self, self._scheduled)
             self._host.wake()
@@ -228,23 +255,36 @@ class Driver(SubscriberBase):
             self._writer.cancel()
         if self._reading is not None:
             self._reading.cancel()
+        if self._channel is not None:
+            self._channel.abort()
 
     def _let_go(self) -> None:
         if self._gone:
             return
         self._gone = True
+        self._connection.left()
         self._engine.dismiss(self)
         self._host.heartbeats.set(self, None)
         self._scheduled = -inf
         # A writer that cannot be cancelled may live on; it must not keep the session.
         del self.record
 
-    def finished(self) -> None:
-        """The connection is over and the client need not be heard any more."""
-        if self._reading is not None:
-            self._reading.cancel()
-
 
 def return_delay(engine: Engine) -> float:
     """Draws the seconds after which one client may return, so that they make no herd."""
     return random.uniform(0, min(engine.retry_window(), engine.settings.max_drain_window))
+
+
+def farewell(
+    engine: Engine, transport: Transport, error: ProgressError, *, answers: bool = False
+) -> Farewell | Answer:
+    """Returns how a client is told that it is not taken in."""
+    connection = Connection(transport, engine.settings, Terms(answers=answers))
+    overloaded = CODES[error.code].retry in ("yes", "retry_after")
+    connection.refused(error, return_delay(engine) if overloaded else None)
+    steps: list[Step] = []
+    while (step := connection.next()) is not None:
+        if isinstance(step, Answer):
+            return step
+        steps.append(step)
+    return Farewell(steps, engine.settings.write_timeout + engine.settings.close_timeout)

@@ -18,6 +18,7 @@ from ._core.states import SessionStatus
 from ._creation import Creation, SessionOptions
 from ._host import Host
 from ._ids import ProcessTag
+from ._inputs import Question
 from ._producer import Producer
 from ._record import Joined, SessionRecord, SubscriberBase, Tombstone
 from ._wakeup import LoopRef, Wakeup
@@ -52,6 +53,7 @@ class Engine:
         detached: connections given up because a write was blocked too long.
         unanswered: connections closed because a heartbeat was not answered.
         on_end: callbacks after each session's end.
+        on_answer: callbacks when a suspended session has what it waits for, or never will.
     """
 
     def __init__(self, settings: Settings, redact: Redact | None, clock: Clock | None) -> None:
@@ -64,6 +66,7 @@ class Engine:
         self.detached = 0
         self.unanswered = 0
         self.on_end: list[Callable[[SessionInfo], object]] = []
+        self.on_answer: list[Callable[[SessionInfo], object]] = []
         self._tag = ProcessTag()
         self._creation = Creation(self, self.store, self._tag)
         # Held while a session is created and while the host may change.
@@ -78,12 +81,14 @@ class Engine:
     def begin(self, options: SessionOptions) -> Producer:
         """Begins the session that the options describe; `open` and `start` end in it."""
         self.try_host()
+        self._sweep_without_host()
         with self._lock:
             self._check_new(options)
             return self._creation.begin(options)
 
     def reserve(self, options: SessionOptions) -> Producer:
         """Returns a producer of a session that is there, or pending from now on."""
+        self._sweep_without_host()
         with self._lock:
             self._check_new(options)
             return self._creation.reserve(options)
@@ -94,7 +99,6 @@ class Engine:
         session_id = options.get("session_id")
         if session_id is not None:
             self._refuse_foreign(session_id)
-        self._sweep_without_host()
 
     def start(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: SessionOptions
@@ -112,7 +116,9 @@ class Engine:
         try:
             await job.run()
         finally:
-            self._jobs.pop(job.record, None)
+            # It may have been suspended, and the next one may be there before it is gone.
+            if self._jobs.get(job.record) is job:
+                del self._jobs[job.record]
             if not self._jobs and self._jobless is not None:
                 self._jobless.set()
 
@@ -228,6 +234,13 @@ class Engine:
             fresh.launch()
             return fresh
 
+    def host_here(self) -> Host | None:
+        """Returns the host on the running loop; None where another running loop is served."""
+        try:
+            return self.host()
+        except WrongLoop:
+            return None
+
     def try_host(self) -> None:
         """Starts the host if this code runs in a loop and no other one is served."""
         served = self._host is not None and self._host.alive
@@ -243,6 +256,12 @@ class Engine:
         # Without a loop there is no task that could: those who come and ask do it.
         if self._host is None or not self._host.alive:
             self.store.sweep(self._never_started)
+
+    def drain_soon(self) -> None:
+        """Drains on the host; callable from any thread and from a signal handler."""
+        host = self._host
+        if host is not None:
+            host.loop.call_soon(lambda: host.start_soon(self.drain))
 
     async def drain(self) -> None:
         """See `SessionRegistry.drain`."""
@@ -284,7 +303,7 @@ class Engine:
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         if status.ended:
             self.store.ended(record)
-            self._tell_of_end(record)
+            self._tell(self.on_end, record, "on_end")
         elif status is SessionStatus.PENDING:
             self.store.expire_pending(record)
         else:
@@ -292,15 +311,29 @@ class Engine:
         if self._host is not None:
             self._host.wake()
 
-    def _tell_of_end(self, record: SessionRecord) -> None:
-        if not self.on_end:
+    def watch(self, question: Question) -> None:
+        self.store.watch(question)
+        self.try_host()
+        if self._host is not None:
+            self._host.wake()
+
+    def unwatch(self, question: Question) -> None:
+        self.store.unwatch(question)
+
+    def answered(self, record: SessionRecord) -> None:
+        self._tell(self.on_answer, record, "on_answer")
+
+    def _tell(
+        self, callbacks: list[Callable[[SessionInfo], object]], record: SessionRecord, name: str
+    ) -> None:
+        if not callbacks:
             return
         info = SessionInfo.of(record)
-        for callback in list(self.on_end):
+        for callback in list(callbacks):
             try:
                 callback(info)
             except Exception:
-                _logger.exception("session %s: an on_end callback failed", record.id)
+                _logger.exception("session %s: an %s callback failed", record.id, name)
 
     async def flush(self, record: SessionRecord) -> None:
         record.commit()

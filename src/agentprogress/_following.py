@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._core.history import Join, Missed
+from ._core.history import Missed
 from ._core.states import SessionStatus
 from .errors import SessionGone
 
 if TYPE_CHECKING:
     from ._record import SessionRecord
 
-__all__ = ["Audience", "Ended", "Joined", "Moved", "Page", "Resync", "SubscriberBase", "Tombstone"]
+__all__ = ["Audience", "Ended", "Moved", "Resync", "SubscriberBase", "Tombstone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +30,6 @@ class Tombstone:
     def error(self) -> SessionGone:
         """Returns what a late subscriber is told."""
         return SessionGone(self.session_id, self.status, self.ended_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A join's answer and what was true then; `state` is that at the answer's position."""
-
-    answer: Join
-    epoch: str
-    head: int
-    status: SessionStatus
-    state: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A join's answer with the frames that follow its position.
-
-    Attributes:
-        position: the seq of the last frame, or the answer's own position.
-        done: there will never be more.
-    """
-
-    joined: Joined
-    frames: list[bytes]
-    position: int
-    done: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Host:
         heartbeats: deadlines of connections.
         members: all subscribers of all sessions.
         leaving: it ends when nobody needs it, whatever is still to expire.
+        at_end: called when it has ended.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Host:
         self.heartbeats = HeartbeatScheduler(settings, clock)
         self.members: dict[SubscriberBase, None] = {}
         self.leaving = False
+        self.at_end: list[Callable[[], object]] = []
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -203,6 +205,9 @@ class Host:
             self._tasks.pop(task, None)
             if task.abandon is not None:
                 task.abandon()
+        at_end, self.at_end = self.at_end, []
+        for callback in at_end:
+            callback()
 
     async def _run(self) -> None:
         try:

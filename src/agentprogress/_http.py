@@ -1,94 +1,154 @@
-"""What each route answers, without any framework: requests in, responses out."""
+"""HTTP as values: requests read, responses made. No framework, no session, no decision."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-import anyio
+from pydantic_core import from_json
 
-from ._core import frames
-from ._core.cursor import Cursor
+from ._core.connection import SUBPROTOCOL
 from ._core.jsonable import encode_json
-from ._engine import Engine
-from ._following import Joined, Page, SubscriberBase
-from ._record import SessionRecord
-from .access import Access, AccessRequest, Authorize, ConnectionInfo, ask
-from .errors import CODES, ProgressError, SessionGone
-from .info import SessionInfo
-from .view import VIEW
+from .access import ConnectionInfo
+from .errors import CODES, InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
 
-__all__ = ["Endpoints", "Request", "Response", "Route", "problem", "route"]
+__all__ = ["ROUTES", "SSE_HEADERS", "Request", "Response", "Route", "json_response", "problem"]
 
 Header = tuple[bytes, bytes]
 
-_JSON = (b"content-type", b"application/json")
-_NO_CACHE = (b"cache-control", b"no-cache")
-SSE_HEADERS: list[Header] = [
+JSON: Final[Header] = (b"content-type", b"application/json")
+NDJSON: Final[Header] = (b"content-type", b"application/x-ndjson")
+NO_CACHE: Final[Header] = (b"cache-control", b"no-cache")
+_PROBLEM: Final[Header] = (b"content-type", b"application/problem+json")
+SSE_HEADERS: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     # nginx holds a gzipped stream to its end unless it is told not to buffer (measured).
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
-]
+)
+
+_BEARER_PROTOCOL = "agentprogress.bearer."
+# What has no body, whatever else is said of it (RFC 9110, 8.6).
+_BODILESS = frozenset({204, 304})
 
 
 class Route(NamedTuple):
-    """What a path means: the endpoint's name, and the session's id where there is one."""
+    """One row of what is served.
+
+    Attributes:
+        name: of the endpoint.
+        path: relative to the mount; names in braces are one segment each.
+        methods: what it answers besides ``OPTIONS``.
+    """
 
     name: str
-    session_id: str
+    path: str
+    methods: tuple[str, ...] = ("GET", "HEAD")
 
 
-_ROUTES = re.compile(
-    r"/sessions/(?P<id>[^/]+)(?:/(?P<name>events|page|ws|result|view))?|/(?P<top>health)"
+ROUTES: Final = (
+    Route("list", "/sessions"),
+    Route("snapshot", "/sessions/{session_id}"),
+    Route("events", "/sessions/{session_id}/events"),
+    Route("page", "/sessions/{session_id}/page"),
+    Route("ws", "/sessions/{session_id}/ws"),
+    Route("result", "/sessions/{session_id}/result"),
+    Route("cancel", "/sessions/{session_id}/cancel", ("POST",)),
+    Route("answer", "/sessions/{session_id}/inputs/{request_id}", ("POST",)),
+    Route("view", "/sessions/{session_id}/view"),
+    Route("health", "/health"),
 )
 
+_PATTERNS = [
+    (route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path))) for route in ROUTES
+]
 
-def route(path: str) -> Route | None:
+
+class Target(NamedTuple):
+    """What a request is for."""
+
+    route: Route
+    session_id: str
+    request_id: str
+
+
+def target(path: str) -> Target | None:
     """Finds what a path, relative to the mount, means; None when nothing."""
-    match = _ROUTES.fullmatch(path)
-    if match is None:
-        return None
-    return Route(match["top"] or match["name"] or "snapshot", match["id"] or "")
+    for route, pattern in _PATTERNS:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            named = match.groupdict()
+            return Target(route, named.get("session_id", ""), named.get("request_id", ""))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as every server can tell it."""
+    """A request as every server can tell it.
+
+    Attributes:
+        path: relative to the mount.
+        connection: what applications see of it.
+        subprotocols: what a WebSocket's client offers.
+        body: of a POST; one byte more than the limit stands for anything larger.
+    """
 
     method: str
     path: str
     connection: ConnectionInfo
+    subprotocols: tuple[str, ...] = ()
+    body: bytes = b""
 
     @classmethod
     def read(
         cls,
         method: str,
         path: str,
-        raw_headers: Iterable[tuple[bytes, bytes]],
-        query_string: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        query: bytes,
         client: str | None,
+        state: Mapping[str, Any],
+        body: bytes = b"",
     ) -> Request:
         """Reads what ASGI and its like hand over."""
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in raw_headers:
+        found: dict[str, str] = {}
+        for raw_name, raw_value in headers:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             # HTTP/2 clients may send each cookie in a header of its own (RFC 9113, 8.2.3).
-            split = name == "cookie" and name in headers
-            headers[name] = f"{headers[name]}; {value}" if split else value
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+            joint = {"cookie": "; ", "sec-websocket-protocol": ", "}.get(name)
+            found[name] = f"{found[name]}{joint}{value}" if joint and name in found else value
+        scheme, _, token = found.get("authorization", "").partition(" ")
         connection = ConnectionInfo(
-            headers=headers,
-            query=dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)),
-            cookies=_cookies(headers.get("cookie", "")),
+            headers=found,
+            query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
+            cookies=_cookies(found.get("cookie", "")),
             bearer=token.strip() if scheme.lower() == "bearer" else None,
             client=client,
+            state=state,
         )
-        return cls(method, path, connection)
+        return cls(method, path, connection, body=body)
+
+    def offering(self, subprotocols: Sequence[str]) -> Request:
+        """Returns the handshake of a WebSocket: a bearer may come among its subprotocols."""
+        connection = self.connection
+        for name in subprotocols:
+            if connection.bearer is None and name.startswith(_BEARER_PROTOCOL):
+                bearer = _decoded(name.removeprefix(_BEARER_PROTOCOL))
+                connection = replace(connection, bearer=bearer)
+        return replace(self, connection=connection, subprotocols=tuple(subprotocols))
+
+    @property
+    def answers(self) -> bool:
+        """Whether a WebSocket's client offers to answer heartbeats."""
+        return SUBPROTOCOL in self.subprotocols
 
     @property
     def cursor(self) -> str | None:
@@ -100,7 +160,7 @@ class Request:
         """Returns a query parameter as a number from 0 to `most`.
 
         Raises:
-            BadRequest: it is none.
+            InvalidRequest: it is none.
         """
         text = self.connection.query.get(name)
         if text is None:
@@ -110,14 +170,32 @@ class Request:
         except ValueError:
             value = -1.0
         if not value >= 0:
-            raise BadRequest(f"?{name}= must be a number that is not negative, not {text[:40]!r}.")
+            raise InvalidRequest(
+                f"?{name}= must be a number that is not negative, not {text[:40]!r}."
+            )
         return min(value, most)
 
+    def fields(self) -> dict[str, Any]:
+        """Returns the JSON object in the body; nothing is an empty one.
 
-class BadRequest(ProgressError):
-    """A request that cannot be understood."""
+        Raises:
+            InvalidRequest: the body is something else.
+        """
+        if not self.body.strip():
+            return {}
+        try:
+            value = from_json(self.body)
+        except ValueError as error:
+            raise InvalidRequest(f"The body is not JSON: {error}.") from error
+        if not isinstance(value, dict):
+            raise InvalidRequest("The body must be a JSON object.")
+        return value  # pyright: ignore[reportUnknownVariableType] - a JSON object's keys are text
 
-    code = "bad_request"
+    def knows(self, etag: bytes) -> bool:
+        """True when ``If-None-Match`` names the present state (RFC 9110, 13.1.2: weakly)."""
+        given = self.connection.headers.get("if-none-match", "")
+        tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]
+        return "*" in tags or etag.decode() in tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +204,25 @@ class Response:
 
     status: int
     body: bytes = b""
-    headers: list[Header] = field(default_factory=lambda: [_JSON, _NO_CACHE])
+    headers: tuple[Header, ...] = (JSON, NO_CACHE)
+
+    def to(self, request: Request, more: Iterable[Header]) -> Response:
+        """Returns it as this request gets it: with more headers, and no body for ``HEAD``."""
+        headers = [*self.headers, *more]
+        if self.status not in _BODILESS and self.headers[0] != SSE_HEADERS[0]:
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        return Response(self.status, b"" if request.method == "HEAD" else self.body, tuple(headers))
 
 
 def json_response(status: int, value: Any, *headers: Header) -> Response:
     """Returns a JSON response."""
-    return Response(status, encode_json(value), [_JSON, _NO_CACHE, *headers])
+    return Response(status, encode_json(value), (JSON, NO_CACHE, *headers))
 
 
-def problem(error: ProgressError, **more: Any) -> Response:
+def problem(error: ProgressError, retry_after: float | None = None, **more: Any) -> Response:
     """Returns an error as RFC 9457 problem details; `more` are extension members."""
     code = CODES[error.code]
-    status = code.http or 500
+    status = code.http or CODES["internal"].http or 0
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": code.sentence,
@@ -147,175 +232,18 @@ def problem(error: ProgressError, **more: Any) -> Response:
         "retryable": code.retryable,
         **more,
     }
+    headers = [_PROBLEM, NO_CACHE]
+    if retry_after is not None:
+        body["retry_after"] = round(retry_after, 3)
+        # In whole seconds (RFC 9110, 10.2.3); earlier would be too early.
+        headers.append((b"retry-after", b"%d" % math.ceil(retry_after)))
     if isinstance(error, SessionGone):
-        body["session"] = {"status": error.status, "ended_at": error.ended_at}
-    headers = [(b"content-type", b"application/problem+json"), _NO_CACHE]
-    if code.retry in ("retry_after", "yes"):
-        headers.append((b"retry-after", b"1"))
-    return Response(status, encode_json(body), headers)
-
-
-NOT_FOUND = Response(
-    404,
-    encode_json({"type": "about:blank", "title": "There is no such page.", "status": 404}),
-    [(b"content-type", b"application/problem+json")],
-)
-METHOD_NOT_ALLOWED = Response(
-    405,
-    encode_json(
-        {"type": "about:blank", "title": "Only GET and HEAD are answered here.", "status": 405}
-    ),
-    [(b"content-type", b"application/problem+json"), (b"allow", b"GET, HEAD")],
-)
-
-
-class _Waiter(SubscriberBase):
-    """A long poll: woken by the next publication."""
-
-    __slots__ = ("event",)
-
-    def __init__(self, record: SessionRecord, principal: str | None) -> None:
-        super().__init__(record, principal)
-        self.event = anyio.Event()
-
-    def wake(self) -> None:
-        self.event.set()
-
-    def drain(self) -> None:
-        self.event.set()
-
-
-class Endpoints:
-    """The routes that answer with one whole response, and what the streaming ones need."""
-
-    def __init__(self, engine: Engine, authorize: Authorize) -> None:
-        self._engine = engine
-        self._authorize = authorize
-
-    async def authorized(self, request: Request, session_id: str) -> tuple[SessionRecord, Access]:
-        """Asks for access before anything of the session is revealed, then finds it.
-
-        Raises:
-            ProgressError: no access, or no session.
-        """
-        try:
-            info = SessionInfo.of(self._engine.record(session_id))
-        except ProgressError:
-            info = None
-        question = AccessRequest("follow", session_id, info, request.connection)
-        access = await ask(self._authorize, question, self._engine.clock.wall())
-        return self._engine.record(session_id), access
-
-    def has_it_all(self, request: Request, record: SessionRecord) -> bool:
-        """True when an ``EventSource`` comes back with the end: 204 stops it for good."""
-        last = request.connection.headers.get("last-event-id")
-        return record.ended and last == str(Cursor(record.epoch, record.history.head))
-
-    async def answer(self, request: Request, found: Route) -> Response:
-        """Answers a route; errors become problems."""
-        if found.name == "health":
-            return self._health()
-        if found.name == "view":
-            return Response(200, VIEW.body, VIEW.headers)
-        record, access = await self.authorized(request, found.session_id)
-        if found.name == "page":
-            return await self._page(request, record, access)
-        if found.name == "result":
-            return await self._result(request, record, access)
-        return self._snapshot(request, record)
-
-    def _health(self) -> Response:
-        if self._engine.draining:
-            return json_response(503, {"status": "draining"})
-        return json_response(200, {"status": "ok"})
-
-    def _snapshot(self, request: Request, record: SessionRecord) -> Response:
-        def read(history: Any) -> tuple[str, bytes]:
-            return str(Cursor(history.epoch, history.head)), history.head_json()
-
-        cursor, state = record.locked(read)
-        etag = f'"{cursor}"'.encode()
-        headers = [_JSON, _NO_CACHE, (b"etag", etag)]
-        if request.connection.headers.get("if-none-match", "").encode() == etag:
-            return Response(304, b"", headers)
-        return Response(200, state, headers)
-
-    async def _page(self, request: Request, record: SessionRecord, access: Access) -> Response:
-        settings = self._engine.settings
-        most = settings.max_page_events
-        limit = max(1, int(request.number("limit", most, most)))
-        wait = request.number("wait", 0, settings.max_wait)
-        page = record.read(request.cursor, limit)
-        if wait and not page.frames and not page.done:
-            await self._wait(record, access, wait)
-            page = record.read(request.cursor, limit)
-        found = self._page_frames(record, page)
-        if request.connection.query.get("format") == "ndjson":
-            body = b"".join(frame + b"\n" for frame in found)
-            return Response(200, body, [(b"content-type", b"application/x-ndjson"), _NO_CACHE])
-        body = b'{"frames":[%b],"cursor":"%b","done":%b}' % (
-            b",".join(found),
-            str(Cursor(page.joined.epoch, page.position)).encode(),
-            b"true" if page.done else b"false",
-        )
-        return Response(200, body)
-
-    def _page_frames(self, record: SessionRecord, page: Page) -> list[bytes]:
-        answer = page.joined.answer
-        found = [self.welcome(record, page.joined)]
-        if answer.missed is not None:
-            found.append(frames.gap(answer.missed))
-        if answer.snapshot and page.joined.state is not None:
-            found.append(frames.snapshot(answer.position, page.joined.state))
-        found += page.frames
-        if page.done:
-            found.append(frames.end(page.joined.status, page.joined.head))
-        return found
-
-    async def _result(self, request: Request, record: SessionRecord, access: Access) -> Response:
-        wait = request.number("wait", 0, self._engine.settings.max_wait)
-        until = self._engine.clock.monotonic() + wait
-        while wait > 0 and not record.ended and not self._engine.draining:
-            await self._wait(record, access, wait)
-            wait = until - self._engine.clock.monotonic()
-        if record.life.result is not None:
-            return Response(200, record.life.result)
-        if not record.ended:
-            return json_response(202, {"status": record.status}, (b"retry-after", b"1"))
-        error = _NoResult(f"The session is {record.status}: it has no result.")
-        return problem(error, session={"status": record.status, "error": record.life.error})
-
-    async def _wait(self, record: SessionRecord, access: Access, seconds: float) -> None:
-        """Waits for something new in the log, the end, or a drain."""
-        head = record.history.head
-        waiter = _Waiter(record, access.principal)
-        joined = self._engine.admit(waiter, None)
-        waiter.position = joined.head
-        try:
-            if joined.head == head and not joined.status.ended and not self._engine.draining:
-                deadline = self._engine.clock.monotonic() + seconds
-                await self._engine.clock.wait(waiter.event, deadline)
-        finally:
-            self._engine.dismiss(waiter)
-
-    def welcome(self, record: SessionRecord, joined: Joined) -> bytes:
-        """Returns the first frame for a join."""
-        return frames.welcome(
-            session_id=record.id,
-            epoch=joined.epoch,
-            status=joined.status,
-            join=joined.answer,
-            head=joined.head,
-            timing={
-                "heartbeat_interval": self._engine.settings.heartbeat_interval,
-                "retry_window": self._engine.retry_window(),
-                "server_time": self._engine.stamp(),
-            },
-        )
-
-
-class _NoResult(ProgressError):
-    code = "conflict"
+        body["session"] = error.session
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if code.http == CODES["unauthorized"].http:
+        headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110, 11.6.1: a 401 must say how
+    return Response(status, encode_json(body), tuple(headers))
 
 
 def _cookies(header: str) -> Mapping[str, str]:
@@ -323,3 +251,12 @@ def _cookies(header: str) -> Mapping[str, str]:
         return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
     except CookieError:
         return {}
+
+
+def _decoded(token: str) -> str | None:
+    """Reads base64url without padding; what is none is no token."""
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None

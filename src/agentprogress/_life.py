@@ -12,7 +12,9 @@ from ._core.states import SessionStatus
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from ._inputs import Question
     from ._record import SessionRecord
+    from .abc import Clock
 
 __all__ = ["Hub", "Life"]
 
@@ -21,6 +23,7 @@ class Hub(Protocol):
     """What a session needs of the registry around it."""
 
     settings: Settings
+    clock: Clock
     encoder: Encoder
     stamp: Stamp
 
@@ -46,6 +49,18 @@ class Hub(Protocol):
 
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         """A session has moved to another state; called without its lock."""
+        ...
+
+    def watch(self, question: Question) -> None:
+        """Lets a question expire at its deadline, if it is still open then."""
+        ...
+
+    def unwatch(self, question: Question) -> None:
+        """Forgets a question's deadline."""
+        ...
+
+    def answered(self, record: SessionRecord) -> None:
+        """What a suspended session waits for has an answer or has expired; called without locks."""
         ...
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NoReturn
 
+from ._asking import SessionInputs
 from ._core.batch import Batch
-from ._core.history import Missed, Resume
+from ._core.history import Joined, Missed, Resume
 from ._core.jsonable import encode_json
 from ._core.outbox import Encoded
 from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
-from ._following import Audience, Ended, Joined, Moved, Page, Resync, SubscriberBase, Tombstone
+from ._following import Audience, Ended, Moved, Resync, SubscriberBase, Tombstone
+from ._inputs import Outcome, Question
 from ._life import Hub, Life
-from ._log import SessionLog
 from .errors import CODES, InvalidEvent
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 _logger = logging.getLogger("agentprogress")
 
 
-class SessionRecord(SessionLog):
+class SessionRecord(SessionInputs):
     """See the module. Attributes are read freely and written under the lock."""
 
     __slots__ = (
@@ -114,6 +115,7 @@ class SessionRecord(SessionLog):
             self._hub.transitioned(self, status)
             self.queue()
         self._settled()
+        self._let_go()
         return status is not None
 
     def _encode(self, wire: dict[str, Any]) -> bytes:
@@ -146,6 +148,9 @@ class SessionRecord(SessionLog):
             self.life.started_at = self.life.started_at or time
         elif status is SessionStatus.PENDING:
             self.life.on_cancel = None
+            self._forget_inputs()
+        elif status is SessionStatus.WAITING:
+            self.life.on_cancel = None
         elif status in TERMINAL:
             self._end(time, result, wire.get("error"))
         return status
@@ -157,6 +162,7 @@ class SessionRecord(SessionLog):
         life.result = result
         life.error = error
         life.on_cancel = life.plan = life.unstarted = life.metadata = None
+        self._forget_inputs()
         self.beside_bytes = len(result or b"")
         self._account()
 
@@ -166,6 +172,56 @@ class SessionRecord(SessionLog):
         if self._later is None:
             self._later = deque()
         self._later.append(lambda: self.transition(wire, result, only=only))
+
+    def suspend(self, question: Question, body: bytes, fence: int) -> None:
+        """Asks, and waits for the answer without a producer: the one that asks is heard no more.
+
+        Raises:
+            SessionEnded, SessionConflict, SessionCancelled, ValueError: as `ask`.
+            RuntimeError: called by something that interrupted a write.
+        """
+        wire = {"type": "session.waiting", "request_id": question.request_id}
+        waiting = self._encode(wire)
+
+        def act() -> None:
+            inputs = self._admit(fence)
+            # Those who wait for another answer are being left too.
+            self._withdraw()
+            inputs.add(question)
+            inputs.answer, self.beside_bytes = None, 0
+            self._inbox.append(Encoded(self._hub.stamp(), body))
+            self._move(wire, waiting, None, None)
+            self.fence += 1
+
+        self._turn(act, _refuse_nested)
+        self._hub.transitioned(self, SessionStatus.WAITING)
+        self._let_go()
+        self._asked(question)
+
+    def resume(self) -> bool:
+        """Goes on after a wait, with or without the answer; False when it does not wait.
+
+        Raises:
+            RuntimeError: called by something that interrupted a write.
+        """
+        wire = {"type": "session.resumed"}
+        resumed = self._encode(wire)
+
+        def act() -> bool:
+            if self.status is not SessionStatus.WAITING:
+                return False
+            self._withdraw()
+            self._move(wire, resumed, None, None)
+            self.fence += 1
+            return True
+
+        moved = self._turn(act, _refuse_nested)
+        if moved:
+            self._hub.transitioned(self, SessionStatus.RUNNING)
+            self.queue()
+        self._settled()
+        self._let_go()
+        return moved
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Calls back when the session is asked to stop, at once if it was."""
@@ -186,10 +242,16 @@ class SessionRecord(SessionLog):
             self.life.cancel_reason = reason
             callbacks, self.life.on_cancel = self.life.on_cancel or (), None
         cancelled = {"type": "session.cancelled", "reason": reason}
-        if self.transition(cancelled, only=SessionStatus.PENDING):
-            return True
+        # Without a producer nobody is there to obey.
+        for status in (SessionStatus.PENDING, SessionStatus.WAITING):
+            if self.transition(cancelled, only=status):
+                return True
         body = self._encode({"type": "cancel.requested", "reason": reason, "by": by})
         self.put(Encoded(self._hub.stamp(), body))
+        with self._lock:
+            open_ = [] if self._inputs is None else list(self._inputs.open.values())
+        for question in open_:
+            self.settle(question, Outcome.CANCELLED)
         for callback in callbacks:
             self._call_back(callback)
         return True
@@ -235,14 +297,12 @@ class SessionRecord(SessionLog):
         self.commit()
         return self._reading(join)
 
-    def read(self, cursor: str | None, limit: int) -> Page:
-        """Answers a cursor with up to `limit` frames, in one step, without registering anybody."""
+    def read(self, cursor: str | None, limit: int) -> tuple[Joined, Batch]:
+        """Answers a cursor with up to `limit` events, in one step, without registering anybody."""
 
-        def read() -> Page:
+        def read() -> tuple[Joined, Batch]:
             joined = self._answer(cursor)
-            events = self.history.frames_after(joined.answer.position, limit)
-            position = joined.answer.position + len(events)
-            return Page(joined, events, position, self.ended and position >= joined.head)
+            return joined, self.history.page(joined.answer.position, limit)
 
         self.commit()
         return self._reading(read)
@@ -299,3 +359,7 @@ class SessionRecord(SessionLog):
         if self._audience is not None:
             self._audience.tell(self.history.head, everybody=any(over))
         return True
+
+
+def _refuse_nested() -> NoReturn:
+    raise RuntimeError("A session can neither be suspended nor resumed in the middle of a write.")

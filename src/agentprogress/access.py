@@ -42,9 +42,10 @@ class ConnectionInfo:
         state: what middleware and dependencies left in the ASGI scope's ``state``.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
-    cookies: Mapping[str, str] = field(default_factory=dict[str, str])
+    # What may hold a secret is not in the repr, because reprs end up in logs.
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    query: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     bearer: str | None = field(default=None, repr=False)
     client: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)

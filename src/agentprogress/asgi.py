@@ -1,35 +1,21 @@
 """Progress as an ASGI application, for any server: ``receive`` is always awaited, one task writes.
 
-No protocol decision is made here: those are in `_core/connection.py` and `_http.py`.
+No decision is made here: this file translates between ASGI's messages and the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import anyio
 
-from ._core import frames
-from ._core.connection import Close, Transport, Write
-from ._core.sse import encode_control
-from ._driver import Driver, return_delay
-from ._engine import Engine
-from ._http import (
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    SSE_HEADERS,
-    Endpoints,
-    Request,
-    Response,
-    Route,
-    problem,
-    route,
-)
-from ._record import SessionRecord
-from .access import Access, Authorize, allow_generated_ids
-from .errors import CODES, Draining, ProgressError, TooManySubscribers
-from .registry import SessionRegistry, engine_of
+from ._core.connection import Accept, Close, Write
+from ._driver import Received
+from ._http import Header, Request, Response
+from ._service import Service, Stream
+from .access import Authorize
+from .registry import SessionRegistry
 
 __all__ = ["ProgressApp"]
 
@@ -38,184 +24,134 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-SUBPROTOCOL = "agentprogress.v1"
-
 
 class ProgressApp:
-    """The read routes of a registry, mountable anywhere; needs no lifespan.
+    """The routes of a registry, mountable anywhere; needs no lifespan, and uses one where it is.
 
     Args:
         registry: whose sessions are served.
-        authorize: who may follow what; the default lets whoever knows a generated id follow it.
+        authorize: who may follow, control and list what; the default lets whoever knows a generated
+            id follow it, and whoever has its control token control it.
+        allowed_origins: pages of other origins that may call, as ``https://app.example``; ``"*"``
+            is any. With it the application answers CORS itself.
+        chain_signals: whether SIGTERM and SIGINT drain the registry before the server handles them.
+
+    Raises:
+        InvalidSettings: one of `allowed_origins` is no origin.
     """
 
-    def __init__(self, registry: SessionRegistry, authorize: Authorize | None = None) -> None:
-        self._engine = engine_of(registry)
-        self._endpoints = Endpoints(self._engine, authorize or allow_generated_ids)
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        authorize: Authorize | None = None,
+        *,
+        allowed_origins: Sequence[str] = (),
+        chain_signals: bool = True,
+    ) -> None:
+        self._registry = registry
+        self._service = Service(registry, authorize, allowed_origins, chain_signals=chain_signals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+            await receive()  # websocket.connect
+            request = _request(scope).offering(scope.get("subprotocols", ()))
+            driver = await self._service.connect(request)
+            await driver.run(_WebSocket(receive, send))
         else:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = _request(scope)
-        found = route(request.path)
-        response: Response | None
-        if found is None or found.name == "ws":
-            response = NOT_FOUND
-        elif request.method not in ("GET", "HEAD"):
-            response = METHOD_NOT_ALLOWED
-        elif found.name == "events":
-            await self._events(request, found, receive, send)
-            return
-        else:
-            response = await self._answer(request, found, receive)
-        if response is not None:
-            await _respond(send, response, request)
+        body = b""
+        if scope["method"] == "POST":
+            body = await _body(receive, self._service.max_body_bytes)
+        answer = await self._answer(_request(scope, body), receive)
+        if isinstance(answer, Response):
+            await _start(send, answer.status, answer.headers)
+            await send({"type": "http.response.body", "body": answer.body})
+        elif answer is not None:
+            await answer.driver.run(_EventStream(receive, send, answer.headers))
 
-    async def _answer(self, request: Request, found: Route, receive: Receive) -> Response | None:
+    async def _answer(self, request: Request, receive: Receive) -> Response | Stream | None:
         """Answers, unless the client goes away while a long poll waits: then nobody is there."""
-        response = None
+        if "wait" not in request.connection.query:
+            return await self._service.answer(request)
+        answer = None
         async with anyio.create_task_group() as tasks:
 
             async def watch() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
+                await _until_disconnect(receive)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(watch)
-            try:
-                response = await self._endpoints.answer(request, found)
-            except ProgressError as error:
-                response = problem(error)
+            answer = await self._service.answer(request)
             tasks.cancel_scope.cancel()
-        return response
+        return answer
 
-    async def _events(self, request: Request, found: Route, receive: Receive, send: Send) -> None:
-        try:
-            record, access = await self._endpoints.authorized(request, found.session_id)
-            if self._endpoints.has_it_all(request, record):
-                await _respond(send, Response(204, headers=[]), request)
-                return
-            if request.method == "HEAD":
-                await _respond(send, Response(200, headers=SSE_HEADERS), request)
-                return
-            driver = _SseDriver(self._engine, record, access, receive, send)
-            driver.join(self._endpoints, request.cursor)
-        except (Draining, TooManySubscribers):
-            # An EventSource never comes back after an error status; after this it does.
-            delay = return_delay(self._engine)
-            body = encode_control("reconnect", frames.reconnect(delay), retry=delay)
-            await _respond(send, Response(200, body, SSE_HEADERS), request)
-            return
-        except ProgressError as error:
-            await _respond(send, problem(error), request)
-            return
-        await driver.run()
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
-        request = _request(scope)
-        found = route(request.path)
-        if found is None or found.name != "ws":
-            await send({"type": "websocket.close", "code": CODES["bad_request"].websocket})
-            return
-        answers = SUBPROTOCOL in scope.get("subprotocols", ())
-        # A browser cannot read a refused handshake: accept, say why, close.
-        try:
-            record, access = await self._endpoints.authorized(request, found.session_id)
-            driver = _WebSocketDriver(self._engine, record, access, receive, send, answers=answers)
-            driver.join(self._endpoints, request.cursor)
-        except ProgressError as error:
-            await send(_accept(answers=answers))
-            await self._refuse(error, receive, send)
-            return
-        await driver.run()
-
-    async def _refuse(self, error: ProgressError, receive: Receive, send: Send) -> None:
-        code = CODES[error.code]
-        if isinstance(error, Draining):
-            code = CODES["going_away"]
-            frame = frames.reconnect(return_delay(self._engine))
-        else:
-            frame = frames.error(error.code, str(error))
-        await send({"type": "websocket.send", "text": f"[{frame.decode()}]"})
-        await send({"type": "websocket.close", "code": code.websocket, "reason": code.name})
-        with anyio.move_on_after(self._engine.settings.close_timeout):
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """The application is the server's own: the registry lives as long as it serves."""
+        await receive()  # lifespan.startup
+        async with self._registry:
+            self._service.begin()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+        await send({"type": "lifespan.shutdown.complete"})
 
 
-class _AsgiDriver(Driver):
-    """What both kinds of streams have in common on ASGI."""
+class _WebSocket:
+    """A `Channel`."""
 
-    __slots__ = ("_answers", "_receive", "_send")
+    __slots__ = ("_receive", "_send")
 
-    def __init__(
-        self,
-        engine: Engine,
-        record: SessionRecord,
-        access: Access,
-        receive: Receive,
-        send: Send,
-        *,
-        answers: bool = False,
-    ) -> None:
-        super().__init__(engine, record, access, answers=answers)
+    def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._answers = answers
 
-
-class _WebSocketDriver(_AsgiDriver):
-    __slots__ = ()
-
-    transport = Transport.WEBSOCKET
-
-    async def open(self) -> None:
-        await self._send(_accept(answers=self._answers))
-
-    async def read(self) -> None:
-        while (message := await self._receive())["type"] != "websocket.disconnect":
-            self.received(message.get("text"))
-
-    async def send(self, step: Write | Close) -> None:
+    async def send(self, step: Accept | Write | Close) -> None:
         if isinstance(step, Write):
             await self._send({"type": "websocket.send", "text": step.data})
-        else:
+        elif isinstance(step, Close):
             await self._send({"type": "websocket.close", "code": step.code, "reason": step.reason})
+        else:
+            await self._send({"type": "websocket.accept", "subprotocol": step.subprotocol})
+
+    async def read(self, received: Received) -> None:
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            received(message.get("bytes") or b"" if text is None else text)
+
+    def abort(self) -> None:
+        """ASGI has no word for it: `sockets.tuned_socket` makes the kernel do it."""
 
 
-class _SseDriver(_AsgiDriver):
-    __slots__ = ()
+class _EventStream:
+    """A `Channel`."""
 
-    transport = Transport.SSE
+    __slots__ = ("_headers", "_receive", "_send")
 
-    async def open(self) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
+    def __init__(self, receive: Receive, send: Send, headers: Sequence[Header]) -> None:
+        self._receive = receive
+        self._send = send
+        self._headers = headers
 
-    async def read(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    async def send(self, step: Write | Close) -> None:
-        if isinstance(step, Write):
+    async def send(self, step: Accept | Write | Close) -> None:
+        if isinstance(step, Accept):
+            await _start(self._send, 200, self._headers)
+        elif isinstance(step, Write):
             await self._send({"type": "http.response.body", "body": step.data, "more_body": True})
         else:
             await self._send({"type": "http.response.body", "body": b""})
-            self.finished()
+
+    async def read(self, received: Received) -> None:
+        await _until_disconnect(self._receive)
+
+    def abort(self) -> None:
+        """As for a WebSocket."""
 
 
-def _accept(*, answers: bool) -> Message:
-    return {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if answers else None}
-
-
-def _request(scope: Scope) -> Request:
+def _request(scope: Scope, body: bytes = b"") -> Request:
     path: str = scope["path"]
     # Servers and frameworks differ on whether the path includes the mount; the spec says it does.
     root: str = scope.get("root_path", "").rstrip("/")
@@ -226,25 +162,28 @@ def _request(scope: Scope) -> Request:
         scope.get("method", "GET"),
         path,
         scope["headers"],
-        scope.get("query_string", b""),
-        client[0] if client else None,
+        query=scope.get("query_string", b""),
+        client=client[0] if client else None,
+        state=scope.get("state", {}),
+        body=body,
     )
 
 
-async def _respond(send: Send, response: Response, request: Request) -> None:
-    length = str(len(response.body)).encode()
-    headers = [*response.headers]
-    if response.status not in (204, 304) and response.headers is not SSE_HEADERS:
-        headers.append((b"content-length", length))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"" if request.method == "HEAD" else response.body
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Answers a server that asks, though nothing here needs it."""
-    while True:
+async def _body(receive: Receive, most: int) -> bytes:
+    """Reads a body, or just enough of it to see that it is too large."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= most:
         message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+async def _start(send: Send, status: int, headers: Sequence[Header]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

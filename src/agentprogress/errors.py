@@ -82,15 +82,14 @@ class Code:
     Attributes:
         name: the stable code on the wire.
         http: the HTTP status, or None where the code never answers a request.
-        websocket: the close code, or None where the code never closes one. 41xx: come back. 44xx:
-            do not.
+        websocket: the close code. 41xx: come back. 44xx: do not.
         retry: whether coming back can help, and what it takes.
         sentence: what a person is told when the error brings no better words.
     """
 
     name: str
     http: int | None
-    websocket: int | None
+    websocket: int
     retry: Retry
     sentence: str
 
@@ -106,9 +105,9 @@ CODES: dict[str, Code] = {
         Code("bad_request", 400, 4400, "no", "The request cannot be understood."),
         Code("unauthorized", 401, 4401, "new_token", "Credentials are missing or not valid."),
         Code("forbidden", 403, 4403, "no", "This session may not be followed with what was sent."),
-        Code("not_found", 404, None, "no", "There is nothing at this address."),
+        Code("not_found", 404, 4406, "no", "There is nothing at this address."),
         Code("session_unknown", 404, 4404, "no", "There is no such session."),
-        Code("method_not_allowed", 405, None, "no", "The address does not answer this method."),
+        Code("method_not_allowed", 405, 4405, "no", "The address does not answer this method."),
         Code("conflict", 409, 4409, "no", "The session's state does not allow this."),
         Code("session_gone", 410, 4410, "no", "The session ended and its record has expired."),
         Code("too_large", 413, 4413, "no", "The message is too large."),
@@ -213,6 +212,11 @@ class SessionGone(SessionError):
         )
         self.status = status
         self.ended_at = ended_at
+
+    @property
+    def session(self) -> dict[str, str]:
+        """What is still known, as clients are told."""
+        return {"status": self.status, "ended_at": self.ended_at}
 
 
 class SessionConflict(SessionError):

@@ -15,7 +15,7 @@ from ._core.encode import Redact
 from ._core.states import SessionStatus
 from ._creation import SessionOptions, check_options
 from ._engine import Engine
-from ._given import refuse_async
+from ._given import refuse_async, text_or_none
 from ._producer import Producer
 from .abc import Clock
 from .errors import SessionConflict
@@ -140,7 +140,7 @@ class SessionRegistry:
             raise SessionConflict(
                 session_id, record.status, "Only a running session can be joined."
             )
-        return ProgressSession(Producer(self._engine, record))
+        return ProgressSession(Producer(self._engine, record, owns=False))
 
     # Finding
 
@@ -213,6 +213,38 @@ class SessionRegistry:
             SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
         """
         return self._engine.record(session_id).request_cancel(reason, by)
+
+    def answer(self, session_id: str, request_id: str, value: Any, by: str | None = None) -> None:
+        """Answers an open question, from any thread. The first answer that fits wins.
+
+        The same answer once more is accepted silently, so that a request may be repeated.
+
+        Args:
+            session_id: whose question.
+            request_id: which question.
+            value: JSON, or what has a JSON form.
+            by: who answers, for viewers.
+
+        Raises:
+            InputSettled: it has another answer, has expired, or was never asked.
+            InvalidAnswer: the value does not fit; the question stays open.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+        """
+        self._engine.record(session_id).answer(request_id, value, text_or_none(by))
+
+    def on_answer(self, callback: C) -> C:
+        """Calls back when a suspended session was answered or its question has expired.
+
+        For resuming it, e.g. ``registry.start(job, session_id=info.id, existing="resume")``. The
+        callback runs in whatever thread settles the question; it may be used as a decorator. A
+        question that a running job waits for calls nobody.
+
+        Raises:
+            TypeError: the callback is a coroutine function.
+        """
+        refuse_async(callback, "on_answer")
+        self._engine.on_answer.append(callback)
+        return callback
 
     def delete(self, session_id: str) -> None:
         """Removes a session now; subscribers are told that it is gone, a tombstone stays.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 from typing_extensions import TypedDict
 
@@ -11,7 +12,9 @@ from ._core.cursor import Cursor
 from ._core.jsonable import clean_text
 from ._core.outbox import Counter, Delta, Encoded, Entry, Progress
 from ._given import refuse_async, text_or_none
+from ._inputs import Asked
 from ._producer import NoProducer, Producer
+from ._wakeup import LoopRef, Wakeup
 from .errors import InvalidEvent, SessionCancelled
 from .events import (
     ArtifactCreated,
@@ -48,6 +51,7 @@ _EMITTABLE = frozenset(
 )
 
 C = TypeVar("C", bound=Callable[[], object])
+T = TypeVar("T")
 
 
 class SessionHandle(TypedDict):
@@ -239,6 +243,130 @@ class ProgressSession(Scope):
         if self.cancel_requested:
             raise SessionCancelled(self.id, self.cancel_reason)
 
+    # Asking a person
+
+    @overload
+    async def request_input(
+        self,
+        prompt: str,
+        schema: type[T],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - how long the question stays open
+        request_id: str | None = None,
+    ) -> T: ...
+
+    @overload
+    async def request_input(
+        self,
+        prompt: str,
+        schema: Any = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - how long the question stays open
+        request_id: str | None = None,
+    ) -> Any: ...
+
+    async def request_input(
+        self,
+        prompt: str,
+        schema: Any = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - how long the question stays open
+        request_id: str | None = None,
+    ) -> Any:
+        """Asks whoever controls the session, and returns the first answer that fits.
+
+        Args:
+            prompt: the question, for people.
+            schema: what the answer must look like: a pydantic model or any type that pydantic can
+                validate, whose value is returned; a mapping that is a JSON Schema, which viewers
+                are told but nobody enforces; or None for any JSON.
+            timeout: seconds after which nobody may answer any more; None: no limit.
+            request_id: names the question, once in a session; generated when absent.
+
+        Raises:
+            InputExpired: nobody answered in time.
+            SessionCancelled: the session was asked to stop.
+            SessionEnded: the session is over.
+            SessionConflict: it has another owner, or ``max_requests`` open questions.
+            RuntimeError: there is no session here.
+            TypeError: the schema is none.
+            ValueError: the timeout or the id is none, or the id was used.
+            InvalidEvent: `redact` failed on the question.
+        """
+        wakeup = Wakeup(LoopRef())
+        asked = Asked(prompt, schema, timeout, request_id)
+        return await self._producer.ask(asked, wakeup.set).answered(wakeup)
+
+    @overload
+    def request_input_sync(
+        self,
+        prompt: str,
+        schema: type[T],
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> T: ...
+
+    @overload
+    def request_input_sync(
+        self,
+        prompt: str,
+        schema: Any = None,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Any: ...
+
+    def request_input_sync(
+        self,
+        prompt: str,
+        schema: Any = None,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Any:
+        """`request_input` for a thread without an event loop, which it blocks.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread, or there is no session here.
+        """
+        if LoopRef.current() is not None:
+            raise RuntimeError(
+                "request_input_sync would block the event loop of this thread: "
+                "await session.request_input(…) instead."
+            )
+        settled = threading.Event()
+        asked = Asked(prompt, schema, timeout, request_id)
+        return self._producer.ask(asked, settled.set).answered_sync(settled)
+
+    def suspend(self, prompt: str, schema: Any = None, *, timeout: float | None = None) -> NoReturn:
+        """Asks, and leaves the session's block or job; the session waits without it.
+
+        The block ends here without a verdict, and what this producer still emits is dropped. It
+        goes on by ``registry.open(session_id=…, existing="resume")`` or ``registry.start``, where
+        `answer` is what was answered. `SessionRegistry.on_answer` tells when.
+
+        Args:
+            prompt: as for `request_input`.
+            schema: as for `request_input`.
+            timeout: seconds; the session goes on waiting after them, but nobody may answer.
+
+        Raises:
+            SessionSuspended: always; a `BaseException`, which the block swallows.
+            RuntimeError: there is no session here, or this is not the producer that runs it.
+            SessionEnded, SessionConflict, SessionCancelled, TypeError, ValueError, InvalidEvent:
+                as `request_input`; the session goes on.
+        """
+        self._producer.suspend(Asked(prompt, schema, timeout))
+
+    @property
+    def answer(self) -> Any:
+        """What was answered when the session was last suspended; None while nobody has.
+
+        The validated value where the question had a type, else JSON.
+        """
+        return self._producer.record.last_answer
+
     @property
     def _step_id(self) -> str | None:
         return None
@@ -275,6 +403,10 @@ class _NoSession(ProgressSession):
 
     @property
     def cancel_reason(self) -> str | None:
+        return None
+
+    @property
+    def answer(self) -> Any:
         return None
 
     def request_cancel(self, reason: str | None = None, by: str | None = None) -> bool:

@@ -134,6 +134,9 @@ class Settings:
     close_timeout: float = _seconds(
         2.0, "Longest wait for the peer to close after the end", least=1
     )
+    user_timeout: float = _seconds(
+        30.0, "Time after which the kernel gives up a peer that takes nothing", least=1
+    )
     max_connection_age: float | None = _seconds(
         None, "Age at which a connection is told to reconnect", least=1
     )
@@ -141,6 +144,10 @@ class Settings:
     max_client_frame_bytes: int = _size(16 * KIB, "Size of a frame from a client")
     max_wait: float = _seconds(20.0, "Longest ?wait= of a long poll")
     max_page_events: int = _count(1_000, "Events in one page")
+    max_listed_sessions: int = _count(100, "Sessions in one list")
+    preflight_max_age: float = _seconds(
+        600.0, "Time for which a browser may remember that a page may call", least=0
+    )
     min_retry_window: float = _seconds(
         0.2, "Smallest window over which clients spread their return"
     )

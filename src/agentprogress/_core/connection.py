@@ -1,7 +1,10 @@
-"""One server-side connection, sans I/O: told what happened, it says what to write, when to close.
+"""One server-side connection, sans I/O: told what happened, it says what to do next.
 
-A driver writes what `next` returns, one thing at a time, and asks the log for more when it returns
-None. It never learns what time it is but by being told, and knows neither sockets nor tasks.
+WebSocket, server-sent events and the page route are this one machine. A driver carries out what
+`next` returns, one step at a time, and asks the log for more when it returns None. Nothing here
+knows what time it is but by being told, and nothing here knows sockets, tasks or the log.
+
+What may happen when is a table, in `phases`.
 """
 
 from __future__ import annotations
@@ -9,15 +12,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from math import inf
+from typing import NamedTuple
 
-from ..errors import CODES
+from ..errors import CODES, ProgressError, SessionGone
 from ..settings import Settings
 from . import frames
 from .batch import Batch
-from .history import Missed
+from .history import Joined, Missed, Resume
+from .phases import Input, Phase, next_phase
 from .sse import encode_control
+from .states import SessionStatus
 
-__all__ = ["Close", "Connection", "Due", "Transport", "Write"]
+__all__ = [
+    "Accept",
+    "Answer",
+    "Close",
+    "Connection",
+    "Due",
+    "Step",
+    "Terms",
+    "Transport",
+    "Write",
+]
 
 
 class Transport(StrEnum):
@@ -25,27 +41,40 @@ class Transport(StrEnum):
 
     WEBSOCKET = "websocket"
     SSE = "sse"
+    PAGE = "page"
 
 
 class Due(Enum):
     """What a deadline asks of the driver."""
 
     HEARTBEAT = "heartbeat"
-    """Write a heartbeat."""
+    """Tell the connection what a heartbeat should say."""
     RECONNECT = "reconnect"
-    """Tell the client to come back: the connection has reached its age."""
+    """Write: the connection has reached its age, and says so."""
+    EXPIRED = "expired"
+    """Write: the right to follow is over."""
     NO_PONG = "no_pong"
-    """Close: a heartbeat was not answered."""
+    """Write: a heartbeat was not answered."""
     DETACH = "detach"
     """A write is blocked: let the session go and touch the connection no more."""
     ABORT = "abort"
     """The peer does not close: stop waiting for it."""
 
 
-class _Phase(Enum):
-    OPEN = "open"
-    CLOSING = "closing"  # the close is queued
-    CLOSED = "closed"  # the close has been handed out
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The first step: take the client in."""
+
+    subprotocol: str | None
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first and only step: a whole response tells why the client is not taken in."""
+
+    error: ProgressError
+    retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,163 +87,303 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The last thing to do; `code` is a WebSocket's."""
+    """The last step; `code` is a WebSocket's."""
 
     code: int
     reason: str
+    timeout: float
+
+
+Step = Accept | Answer | Write | Close
+
+# Who comes too early is told when to return; everybody else is told why they cannot.
+_COME_BACK = frozenset({"draining", "going_away"})
+# An EventSource never comes back after an error status (measured), so it is let in to hear this.
+_OVERLOAD = _COME_BACK | {"rate_limited", "store_unavailable"}
+
+SUBPROTOCOL = "agentprogress.v1"
+
+
+class Terms(NamedTuple):
+    """What a driver has settled about a connection before it begins.
+
+    Attributes:
+        now: in the driver's scheduler's time, like all times here.
+        first_heartbeat: seconds until the first heartbeat, jittered by the driver.
+        max_age: seconds after which the client is told to come back; None for never.
+        expires_in: seconds for which the client may follow; None for ever.
+        answers: whether the client offered to answer heartbeats.
+    """
+
+    now: float = 0.0
+    first_heartbeat: float = inf
+    max_age: float | None = None
+    expires_in: float | None = None
+    answers: bool = False
 
 
 class Connection:
     """See the module.
 
-    Args:
-        transport: decides how frames are encoded.
-        settings: the intervals and timeouts.
-        now: all times are in the driver's scheduler's time.
-        first_heartbeat: seconds until the first heartbeat, jittered by the driver.
-        max_age: seconds after which the client is told to come back; None for never.
-        answers: whether the client offered to answer heartbeats.
+    Attributes:
+        phase: how far it is.
     """
 
     __slots__ = (
         "_abort_at",
         "_age_at",
         "_answers",
+        "_expires_at",
         "_heartbeat_at",
-        "_phase",
         "_pong_by",
         "_queue",
         "_settings",
         "_transport",
         "_write_by",
+        "phase",
     )
 
-    def __init__(
-        self,
-        transport: Transport,
-        settings: Settings,
-        *,
-        now: float,
-        first_heartbeat: float,
-        max_age: float | None = None,
-        answers: bool = False,
-    ) -> None:
+    def __init__(self, transport: Transport, settings: Settings, terms: Terms) -> None:
+        self.phase = Phase.JOINING
         self._transport = transport
         self._settings = settings
-        self._answers = answers
-        self._phase = _Phase.OPEN
-        self._queue: list[Write | Close] = []
-        self._heartbeat_at = now + first_heartbeat
-        self._age_at = inf if max_age is None else now + max_age
+        self._answers = terms.answers
+        self._queue: list[Step] = []
+        self._heartbeat_at = terms.now + terms.first_heartbeat
+        self._age_at = inf if terms.max_age is None else terms.now + terms.max_age
+        self._expires_at = inf if terms.expires_in is None else terms.now + terms.expires_in
         self._pong_by = self._write_by = self._abort_at = inf
 
-    @property
-    def closed(self) -> bool:
-        """True once the close has been handed out."""
-        return self._phase is _Phase.CLOSED
+    # What the log says
 
-    # What happened
+    def joined(
+        self, session_id: str, joined: Joined, cursor: str | None, tempo: frames.Tempo
+    ) -> None:
+        """The session was joined at a cursor of the client's.
 
-    def welcome(self, frame: bytes, cursor: str, retry: float) -> None:
-        """The join was answered; `cursor` is what the client holds now."""
-        self._control("welcome", frame, cursor, retry)
+        Args:
+            session_id: whose events follow.
+            joined: the log's answer.
+            cursor: as the client sent it.
+            tempo: what the client is told about time.
+        """
+        self._enter(Input.JOINED)
+        answer = joined.answer
+        self._accept()
+        frame = frames.welcome(session_id, joined, self._settings.heartbeat_interval, tempo)
+        keeps = cursor is not None and answer.resume in (Resume.EXACT, Resume.GAP)
+        held = cursor if keeps else f"{joined.epoch}-0"
+        self._control("welcome", frame, held, tempo.retry)
+        if answer.missed is not None:
+            self._control("gap", frames.gap(answer.missed))
+        if answer.snapshot and joined.state is not None:
+            self._snapshot(answer.position, joined.state, joined.epoch)
+
+    def events(self, batch: Batch) -> None:
+        """Events follow."""
+        self._enter(Input.EVENTS)
+        if self._transport is Transport.PAGE:
+            self._queue += [self._write(frame) for frame in batch.frames]
+        else:
+            websocket = self._transport is Transport.WEBSOCKET
+            self._queue.append(self._write(batch.websocket if websocket else batch.sse))
 
     def missed(self, missed: Missed) -> None:
-        """Events that will not come."""
+        """Events will not come."""
+        self._enter(Input.MISSED)
         self._control("gap", frames.gap(missed))
 
-    def snapshot(self, seq: int, state: bytes, cursor: str) -> None:
-        """The state from which events go on."""
-        timeout = self._settings.snapshot_write_timeout
-        self._control("snapshot", frames.snapshot(seq, state), cursor, timeout=timeout)
+    def snapshot(self, seq: int, state: bytes, epoch: str) -> None:
+        """Events go on from a state."""
+        self._enter(Input.SNAPSHOT)
+        self._snapshot(seq, state, epoch)
 
-    def batch(self, batch: Batch) -> None:
-        """Events."""
-        websocket = self._transport is Transport.WEBSOCKET
-        data = batch.websocket if websocket else batch.sse
-        self._put(Write(data, self._settings.write_timeout))
-
-    def ended(self, status: str, head: int, cursor: str) -> None:
+    def ended(self, status: str, head: int, epoch: str) -> None:
         """There will never be more."""
-        self._control("end", frames.end(status, head), cursor)
+        self._enter(Input.ENDED)
+        self._control("end", frames.end(status, head), f"{epoch}-{head}")
         self._close(1000, "end")
 
-    def reconnect(self, retry_after: float) -> None:
-        """The client has lost nothing, and should come back."""
-        retry = retry_after if self._transport is Transport.SSE else None
-        self._control("reconnect", frames.reconnect(retry_after), retry=retry)
-        self._close(CODES["going_away"].websocket, "going_away")
+    def paused(self) -> None:
+        """There is nothing more for now, or no room for it: the client asks again when it likes."""
+        self._enter(Input.PAUSED)
+        self._close(1000, "pause")
 
-    def refused(self, code: str, message: str, retry_after: float | None = None) -> None:
+    # What others say
+
+    def returned(self, retry_after: float) -> None:
+        """The client should come back; it has lost nothing."""
+        if self._enter(Input.RETURNED):
+            self._come_back(retry_after)
+
+    def refused(self, error: ProgressError, retry_after: float | None = None) -> None:
         """The client asked for what it cannot have, or did what it may not."""
-        self._control("error", frames.error(code, message, retry_after))
-        self._close(CODES[code].websocket, code)
-
-    def heartbeat(self, frame: bytes, now: float) -> None:
-        """A heartbeat is due."""
-        self._control("heartbeat", frame)
-        if self._answers and self._pong_by == inf:
-            self._pong_by = now + self._settings.pong_timeout
-
-    def received(self, text: str | None) -> None:
-        """The client sent a message; None for one that is not text."""
-        if self._phase is not _Phase.OPEN:
+        joining = self.phase is Phase.JOINING
+        if not self._enter(Input.REFUSED):
             return
-        if text is not None and len(text.encode()) > self._settings.max_client_frame_bytes:
-            self.refused("too_large", "A client's frame may not be that large.")
-        elif text is None or not frames.is_pong(text):
-            self.refused("bad_request", 'The only frame a client may send is {"type": "pong"}.')
+        overload = error.code in _OVERLOAD
+        if joining and (
+            self._transport is Transport.PAGE or (self._transport is Transport.SSE and not overload)
+        ):
+            self._queue.append(Answer(error, retry_after))
+            return
+        if joining:
+            self._accept()
+        come_back = error.code in _COME_BACK or (overload and self._transport is Transport.SSE)
+        if come_back:
+            self._come_back(retry_after or 0.0)
+        else:
+            session = error.session if isinstance(error, SessionGone) else None
+            self._tell(error.code, str(error), retry_after, session)
+
+    def received(self, data: str | bytes) -> None:
+        """The client sent a message; one that is not text comes as bytes."""
+        if not self._enter(Input.FRAME):
+            return
+        most = self._settings.max_client_frame_bytes
+        size = len(data if isinstance(data, bytes) else data.encode())
+        if size > most:
+            self._reject("too_large", f"A client's frame may have at most {most} bytes.")
+        elif isinstance(data, bytes) or not frames.is_pong(data):
+            self._reject(
+                "bad_request",
+                'The only frame that a client sends is {"type": "pong"}; to cancel or to answer is '
+                "a POST.",
+            )
         else:
             self._pong_by = inf
 
-    def writing(self, write: Write, now: float) -> None:
-        """A write has begun."""
-        self._write_by = now + write.timeout
+    def heartbeat(self, head: int, status: SessionStatus, tempo: frames.Tempo, now: float) -> None:
+        """A heartbeat is due, and this is what it says."""
+        if not self._enter(Input.HEARTBEAT):
+            return
+        self._control("heartbeat", frames.heartbeat(head, status, tempo))
+        if self._answers and self._pong_by == inf:
+            self._pong_by = now + self._settings.pong_timeout
 
-    def wrote(self, now: float) -> None:
-        """The write is done; after a close, the peer has some time to close as well."""
-        self._write_by = inf
-        if self._phase is _Phase.CLOSED:
-            self._abort_at = now + self._settings.close_timeout
+    # What the driver does
 
-    # What to do
-
-    def next(self) -> Write | Close | None:
-        """Returns what to do next, or None when the log should be asked for more."""
+    def next(self) -> Step | None:
+        """Returns the next step, or None when the log should be asked for more."""
         if not self._queue:
             return None
         step = self._queue.pop(0)
         if isinstance(step, Close):
-            self._phase = _Phase.CLOSED
+            self._enter(Input.TAKEN)
         return step
+
+    def writing(self, step: Accept | Write | Close, now: float) -> None:
+        """A step has begun."""
+        self._enter(Input.WRITING)
+        self._write_by = now + step.timeout
+
+    def wrote(self, now: float) -> None:
+        """The step is done; after a close, a WebSocket's peer has some time to close as well."""
+        if not self._enter(Input.WROTE):
+            return
+        self._write_by = inf
+        if self.phase is Phase.CLOSED:
+            if self._transport is Transport.WEBSOCKET:
+                self._abort_at = now + self._settings.close_timeout
+            else:
+                self._enter(Input.LEFT)
+
+    def left(self) -> None:
+        """The peer is gone, or has been given up."""
+        self._enter(Input.LEFT)
+        self._queue.clear()
 
     @property
     def wants_more(self) -> bool:
         """True while events of the log may follow."""
-        return self._phase is _Phase.OPEN
+        return self.phase is Phase.OPEN
+
+    @property
+    def over(self) -> bool:
+        """True once nothing may be written or read any more."""
+        return self.phase is Phase.GONE
+
+    # Time
 
     @property
     def deadline(self) -> float:
         """When `due` should be asked next."""
-        if self._phase is not _Phase.OPEN:
-            return min(self._write_by, self._abort_at)
-        return min(self._heartbeat_at, self._age_at, self._pong_by, self._write_by)
+        if self.phase is Phase.OPEN:
+            return min(
+                self._heartbeat_at, self._age_at, self._expires_at, self._pong_by, self._write_by
+            )
+        return inf if self.phase is Phase.GONE else min(self._write_by, self._abort_at)
 
     def due(self, now: float) -> Due | None:
-        """Returns what time asks for, and moves the heartbeat on."""
+        """Returns what time asks for; what has to be said is queued already."""
+        if not self._enter(Input.TIME):
+            return None
         if now >= self._write_by:
             return Due.DETACH
-        if self._phase is not _Phase.OPEN:
+        if self.phase is not Phase.OPEN:
             return Due.ABORT if now >= self._abort_at else None
-        for deadline, due in ((self._pong_by, Due.NO_PONG), (self._age_at, Due.RECONNECT)):
-            if now >= deadline:
-                return due
+        over = self._over(now)
+        if over is not None:
+            return over
         if now < self._heartbeat_at:
             return None
         # Counted from the last one, not from now: the cadence does not drift.
         while self._heartbeat_at <= now:
             self._heartbeat_at += self._settings.heartbeat_interval
         return Due.HEARTBEAT
+
+    def _over(self, now: float) -> Due | None:
+        """Returns why an open connection closes now, if it does."""
+        for deadline, due in (
+            (self._pong_by, Due.NO_PONG),
+            (self._expires_at, Due.EXPIRED),
+            (self._age_at, Due.RECONNECT),
+        ):
+            if now >= deadline:
+                if due is Due.RECONNECT:
+                    self.returned(0.0)
+                else:
+                    code = "no_pong" if due is Due.NO_PONG else "token_expired"
+                    self._reject(code, CODES[code].sentence)
+                return due
+        return None
+
+    # Inside
+
+    def _enter(self, what: Input) -> bool:
+        """Moves on; False for what comes too late to matter."""
+        phase = next_phase(self.phase, what)
+        if phase is None:
+            return False
+        self.phase = phase
+        return True
+
+    def _accept(self) -> None:
+        subprotocol = SUBPROTOCOL if self._answers else None
+        self._queue.append(Accept(subprotocol, self._settings.write_timeout))
+
+    def _come_back(self, retry_after: float) -> None:
+        self._control("reconnect", frames.reconnect(retry_after), retry=retry_after)
+        self._close(CODES["going_away"].websocket, "going_away")
+
+    def _reject(self, code: str, message: str) -> None:
+        self._enter(Input.REFUSED)
+        self._tell(code, message)
+
+    def _tell(
+        self,
+        code: str,
+        message: str,
+        retry_after: float | None = None,
+        session: dict[str, str] | None = None,
+    ) -> None:
+        self._control("error", frames.error(code, message, retry_after, session))
+        self._close(CODES[code].websocket, code)
+
+    def _snapshot(self, seq: int, state: bytes, epoch: str) -> None:
+        frame = frames.snapshot(seq, state)
+        timeout = self._settings.snapshot_write_timeout
+        self._control("snapshot", frame, f"{epoch}-{seq}", timeout=timeout)
 
     def _control(
         self,
@@ -225,18 +394,15 @@ class Connection:
         *,
         timeout: float | None = None,
     ) -> None:
-        data: str | bytes
+        data: str | bytes = frame
         if self._transport is Transport.SSE:
             data = encode_control(name, frame, cursor, retry)
-        else:
+        elif self._transport is Transport.WEBSOCKET:
             data = f"[{frame.decode()}]"
-        self._put(Write(data, self._settings.write_timeout if timeout is None else timeout))
+        self._queue.append(self._write(data, timeout))
 
-    def _put(self, write: Write) -> None:
-        if self._phase is _Phase.OPEN:
-            self._queue.append(write)
+    def _write(self, data: str | bytes, timeout: float | None = None) -> Write:
+        return Write(data, self._settings.write_timeout if timeout is None else timeout)
 
     def _close(self, code: int, reason: str) -> None:
-        if self._phase is _Phase.OPEN:
-            self._phase = _Phase.CLOSING
-            self._queue.append(Close(code, reason))
+        self._queue.append(Close(code, reason, self._settings.write_timeout))

@@ -175,6 +175,8 @@ class Fold:
 
     def _session_resumed(self, event: Mapping[str, Any]) -> None:
         self._state["status"] = SessionStatus.RUNNING.value
+        # Whoever was to end them has gone.
+        self._close_open(StepStatus.INTERRUPTED, time(event), keep_planned=True)
 
     def _session_retrying(self, event: Mapping[str, Any]) -> None:
         state = self._state

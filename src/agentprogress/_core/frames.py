@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic_core import from_json
 
 from ..errors import CODES
-from .history import Join, Missed
+from .history import Joined, Missed
 from .jsonable import encode_json
 from .states import SessionStatus
 
 __all__ = [
     "PROTOCOL",
+    "Tempo",
     "end",
     "error",
     "gap",
@@ -27,29 +28,34 @@ __all__ = [
 PROTOCOL: Final = 1
 
 
-def welcome(
-    *, session_id: str, epoch: str, status: str, join: Join, head: int, timing: dict[str, Any]
-) -> bytes:
-    """The first frame of every connection.
+class Tempo(NamedTuple):
+    """What a client is told about time.
 
-    Args:
-        session_id: whose events follow.
-        epoch: of the log.
-        status: of the session, now.
-        join: the answer to the subscriber's cursor.
-        head: the last seq, now.
-        timing: ``heartbeat_interval``, ``retry_window`` and ``server_time``.
+    Attributes:
+        server_time: now, in RFC 3339.
+        retry_window: seconds over which returning clients spread.
+        retry: seconds after which this client's ``EventSource`` reconnects; None: as it was told.
     """
+
+    server_time: str
+    retry_window: float
+    retry: float | None = None
+
+
+def welcome(session_id: str, joined: Joined, heartbeat_interval: float, tempo: Tempo) -> bytes:
+    """The first frame of every connection."""
     return encode_json(
         {
             "type": "welcome",
             "protocol": PROTOCOL,
             "session_id": session_id,
-            "epoch": epoch,
-            "status": status,
-            "resume": join.resume.value,
-            "head": head,
-            **timing,
+            "epoch": joined.epoch,
+            "status": joined.status,
+            "resume": joined.answer.resume.value,
+            "head": joined.head,
+            "heartbeat_interval": heartbeat_interval,
+            "retry_window": tempo.retry_window,
+            "server_time": tempo.server_time,
         }
     )
 
@@ -71,7 +77,7 @@ def gap(missed: Missed) -> bytes:
     )
 
 
-def heartbeat(head: int, status: SessionStatus, window: float, server_time: str) -> bytes:
+def heartbeat(head: int, status: SessionStatus, tempo: Tempo) -> bytes:
     """Written into silence, on a fixed cadence."""
     producer = "alive" if status is SessionStatus.RUNNING else "waiting"
     return encode_json(
@@ -79,8 +85,8 @@ def heartbeat(head: int, status: SessionStatus, window: float, server_time: str)
             "type": "heartbeat",
             "head": head,
             "producer": producer,
-            "retry_window": window,
-            "server_time": server_time,
+            "retry_window": tempo.retry_window,
+            "server_time": tempo.server_time,
         }
     )
 
@@ -90,8 +96,13 @@ def reconnect(retry_after: float) -> bytes:
     return encode_json({"type": "reconnect", "retry_after": round(retry_after, 3)})
 
 
-def error(code: str, message: str, retry_after: float | None = None) -> bytes:
-    """Followed by a close."""
+def error(
+    code: str,
+    message: str,
+    retry_after: float | None = None,
+    session: dict[str, str] | None = None,
+) -> bytes:
+    """Followed by a close; `session` is what is still known of one that is gone."""
     frame: dict[str, Any] = {
         "type": "error",
         "code": code,
@@ -99,7 +110,9 @@ def error(code: str, message: str, retry_after: float | None = None) -> bytes:
         "retryable": CODES[code].retryable,
     }
     if retry_after is not None:
-        frame["retry_after"] = retry_after
+        frame["retry_after"] = round(retry_after, 3)
+    if session is not None:
+        frame["session"] = session
     return encode_json(frame)
 
 

@@ -17,8 +17,9 @@ from .batch import Batch
 from .cursor import Cursor
 from .fold import Fold
 from .outbox import Encoded
+from .states import SessionStatus
 
-__all__ = ["History", "Join", "Missed", "Resume"]
+__all__ = ["History", "Join", "Joined", "Missed", "Resume"]
 
 # Batches kept for those who stand at the same position in the next moments.
 _CACHED_BATCHES = 4
@@ -58,6 +59,17 @@ class Join:
     position: int
     missed: Missed | None = None
     snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A join's answer and what was true then; `state` is that at the answer's position."""
+
+    answer: Join
+    epoch: str
+    head: int
+    status: SessionStatus
+    state: bytes | None
 
 
 class History:
@@ -200,10 +212,10 @@ class History:
                 return frames[:index]
         return frames
 
-    def frames_after(self, position: int, most: int) -> list[bytes]:
-        """Returns up to `most` frames after a retained position."""
+    def page(self, position: int, most: int) -> Batch:
+        """Returns up to `most` events after a retained position, however large they are."""
         start = position + 1 - self.oldest
-        return self._frames[start : start + most]
+        return Batch(self.epoch, position + 1, self._frames[start : start + most])
 
     def forget_batches(self) -> None:
         """Lets shared encodings go; called when the session is quiet."""

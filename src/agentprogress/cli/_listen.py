@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
+
+from ..errors import InvalidSettings
+from ..sockets import tuned_socket
 
 __all__ = ["DEFAULT_PORT", "CannotServe", "listen", "origin"]
 
@@ -38,23 +40,15 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 def _bind(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
+        return tuned_socket(host, port)
+    except InvalidSettings as error:
+        raise CannotServe(str(error)) from error
+    except socket.gaierror as error:
         raise CannotServe(f"Cannot listen on {host!r}: {error.strerror}.") from error
-    try:
-        if os.name == "posix":  # elsewhere it would take the port from whoever has it
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
     except OSError as error:
-        listener.close()
         advice = ": another program has it. --port 0 takes any free one" if _is_taken(error) else ""
         reason = advice or f": {error.strerror}"
         raise CannotServe(f"Cannot listen on port {port} of {host}{reason}.") from error
-    return listener
 
 
 def _is_taken(error: BaseException | None) -> bool:

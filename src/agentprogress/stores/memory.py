@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from .._core.wheel import Wheel
+from .._inputs import Question
 from .._record import SessionRecord, Tombstone
 from ..abc import Clock
 from ..errors import TooManySessions
@@ -18,8 +19,9 @@ from ..settings import Settings
 
 __all__ = ["MemoryStore"]
 
-# Records and tombstones expire on the same wheel: a record by itself, a tombstone by its id.
-_Expiring = SessionRecord | Tombstone
+# They expire on the same wheel: a record by itself, a tombstone by its id, a question by being
+# settled.
+_Expiring = SessionRecord | Tombstone | Question
 
 # What letting go of a record, or of a history with none of its events, costs in tombstones (about
 # 3 µs each, measured; folding an event costs as much). A turn of the loop is held for 3 ms so.
@@ -149,6 +151,18 @@ class MemoryStore:
             self._wheel.set(record, now + min(record.life.history_ttl, record.life.result_ttl))
             self._crowded_at = self._settings.max_store_bytes
 
+    def watch(self, question: Question) -> None:
+        """Sets a question's deadline, unless it is settled by now."""
+        with self._lock:
+            # Who settles it comes to `unwatch` after that: one of the two sees the other.
+            if question.outcome is None and question.deadline is not None:
+                self._wheel.set(question, question.deadline)
+
+    def unwatch(self, question: Question) -> None:
+        """Takes a question's deadline away."""
+        with self._lock:
+            self._wheel.discard(question)
+
     def remove(self, record: SessionRecord) -> None:
         """Leaves a tombstone in the place of an ended record."""
         tombstone = record.tombstone()
@@ -217,6 +231,9 @@ class MemoryStore:
             with self._lock:
                 if self._tombstones.get(item.session_id) is item:
                     del self._tombstones[item.session_id]
+            return 1
+        if isinstance(item, Question):
+            item.expire()
             return 1
         if not item.ended:
             lost(item)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from pydantic_core import from_json
-
 from .._ambient import enter_scope, leave_scope
 from .._clock import Stamp, SystemClock
 from .._core.encode import Encoder
 from .._core.states import SessionStatus
 from .._ids import new_epoch
+from .._inputs import Question
 from .._producer import Producer
 from .._record import Life, SessionRecord
 from ..abc import Clock
-from ..events import Event, parse_event
+from ..events import Event
 from ..session import ProgressSession
 from ..settings import Settings
 from ..snapshot import SessionSnapshot
@@ -45,8 +44,7 @@ class Recording:
     @property
     def events(self) -> list[Event]:
         """All events so far, in order, as a subscriber would get them."""
-        frames = self._record.locked(lambda h: h.frames_after(0, h.head))
-        return [parse_event(from_json(frame)) for frame in frames]
+        return list(self._record.locked(lambda h: h.page(0, h.head)).events)
 
     @property
     def types(self) -> list[str]:
@@ -88,6 +86,7 @@ class _Hub:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.encoder = Encoder(settings)
+        self.clock = clock
         self.stamp = Stamp(clock)
 
     def enqueue(self, record: SessionRecord) -> bool:
@@ -100,6 +99,15 @@ class _Hub:
         return None
 
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
+        return None
+
+    def watch(self, question: Question) -> None:
+        return None
+
+    def unwatch(self, question: Question) -> None:
+        return None
+
+    def answered(self, record: SessionRecord) -> None:
         return None
 
     async def flush(self, record: SessionRecord) -> None:

@@ -1,0 +1,430 @@
+"""The shared vectors, held against what is written here, or against a small reader of the test's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import pytest
+
+from agentprogress._core import frames
+from agentprogress._core.cursor import Cursor
+from agentprogress._core.fold import Fold
+from agentprogress._core.history import History, Join, Missed, Resume
+from agentprogress._core.outbox import Encoded
+from agentprogress._core.sse import encode_control, encode_event
+from agentprogress.errors import CODES
+from agentprogress.events import UnknownEvent, parse_event
+from agentprogress.settings import Settings
+from agentprogress.snapshot import SessionSnapshot
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parent
+EPOCH = "I9kYN9ZwS0"
+
+
+def vectors(name: str) -> Any:
+    return json.loads((ROOT / "vectors" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def each(name: str, part: str, key: str = "name") -> Any:
+    """Parametrises a test with the entries of one list of a file."""
+    cases = vectors(name)[part]
+    ids = [f"{index}-{str(case.get(key, ''))[:60]}" for index, case in enumerate(cases)]
+    return pytest.mark.parametrize("case", cases, ids=ids)
+
+
+def test_every_file_says_what_it_is_about() -> None:
+    files = sorted((ROOT / "vectors").glob("*.json"))
+    assert [path.stem for path in files if not vectors(path.stem)["about"]] == []
+    assert len(files) == 7
+
+
+# Cursors and joins
+
+
+@each("cursors", "valid", "text")
+def test_a_cursor_is_read(case: Json) -> None:
+    assert Cursor.parse(case["text"]) == (case["epoch"], case["seq"])
+    assert str(Cursor(case["epoch"], case["seq"])) == case["text"]
+
+
+@each("cursors", "invalid", "why")
+def test_what_is_no_cursor_is_not_read_as_one(case: Json) -> None:
+    assert Cursor.parse(case["text"]) is None
+
+
+def history(epoch: str, oldest: int, head: int) -> History:
+    """Returns a log that retains the events oldest … head."""
+    swept = oldest > head >= 1
+    keep = head if swept else head - oldest + 1
+    made = History("job-7", epoch, Settings(max_history_events=max(1, keep)))
+    body = b'{"type":"session.resumed"}'
+    made.append(Encoded("2026-11-22T19:30:00.000Z", body) for _ in range(head))
+    if swept:
+        made.sweep()
+    assert (made.oldest, made.head) == (oldest, head)
+    return made
+
+
+@each("joins", "cases")
+def test_a_join_is_answered(case: Json) -> None:
+    answer = history(**case["log"]).join(case["cursor"])
+    missed = answer.missed and [answer.missed.first, answer.missed.last]
+    assert (answer.resume, answer.position) == (case["resume"], case["position"])
+    assert (missed, answer.snapshot) == (case["missed"], case["snapshot"])
+
+
+@each("joins", "cases")
+def test_what_a_client_holds_after_a_join_is_a_cursor_of_the_log(case: Json) -> None:
+    kept = case["resume"] in ("exact", "gap")
+    assert case["held"] == (case["cursor"] if kept else f"{case['log']['epoch']}-0")
+
+
+# Frames
+
+
+WRITERS: dict[str, Callable[[Json], bytes]] = {
+    "welcome": lambda f: frames.welcome(
+        session_id=f["session_id"],
+        epoch=f["epoch"],
+        status=f["status"],
+        join=Join(Resume(f["resume"]), 0),
+        head=f["head"],
+        timing={k: f[k] for k in ("heartbeat_interval", "retry_window", "server_time")},
+    ),
+    "snapshot": lambda f: frames.snapshot(f["seq"], json.dumps(f["state"]).encode()),
+    "gap": lambda f: frames.gap(Missed(f["missed_from"], f["missed_to"], f["reason"])),
+    "reconnect": lambda f: frames.reconnect(f["retry_after"]),
+    "error": lambda f: frames.error(f["code"], f["message"], f.get("retry_after")),
+    "end": lambda f: frames.end(f["status"], f["head"]),
+}
+NEEDED = {
+    "welcome": {"protocol", "session_id", "epoch", "status", "resume", "head"},
+    "snapshot": {"seq", "state"},
+    "gap": {"missed_from", "missed_to", "reason"},
+    "heartbeat": {"head", "producer", "retry_window", "server_time"},
+    "reconnect": {"retry_after"},
+    "error": {"code", "message", "retryable"},
+    "end": {"status", "head"},
+}
+
+
+class Unreadable(Exception):
+    """A message that breaks the framing."""
+
+
+class OtherVersion(Exception):
+    """A welcome that this reader does not speak."""
+
+
+def read_frames(text: str, over: str) -> list[Json]:
+    """Reads one message as the protocol says, without the library."""
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        raise Unreadable from None
+    if over == "sse":
+        found = [found]
+    if not isinstance(found, list) or not found:
+        raise Unreadable
+    for frame in found:
+        if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+            raise Unreadable
+        if "." in frame["type"]:
+            if type(frame.get("seq")) is not int or frame["seq"] < 1:
+                raise Unreadable
+        elif not NEEDED.get(frame["type"], set()) <= frame.keys():
+            raise Unreadable
+        elif frame["type"] == "welcome" and frame["protocol"] != 1:
+            raise OtherVersion
+    return found
+
+
+@each("frames", "control", "wire")
+def test_a_control_frame_is_read(case: Json) -> None:
+    (frame,) = read_frames(json.dumps([case["wire"]]), "websocket")
+    assert NEEDED[frame["type"]] <= case["fields"].keys()
+    assert case["fields"].items() <= frame.items()
+
+
+@each("frames", "control", "wire")
+def test_a_control_frame_is_written_as_it_is_read(case: Json) -> None:
+    wire, write = case["wire"], WRITERS.get(case["wire"]["type"])
+    if write is not None and not case.get("extended"):
+        frame = write(case["fields"])
+        assert json.loads(frame) == wire
+        (message,) = read_sse([encode_control(wire["type"], frame)])[0]
+        assert (message["event"], json.loads(message["data"])) == (wire["type"], wire)
+
+
+def moments(value: Any) -> Any:
+    """Returns a value with every time in it as a datetime: its digits may differ."""
+    if isinstance(value, dict):
+        return {key: moments(item) for key, item in value.items()}
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", value):
+        return datetime.fromisoformat(value)
+    return value
+
+
+@each("frames", "events", "wire")
+def test_an_event_is_read(case: Json) -> None:
+    wire = case["wire"]
+    event = parse_event(wire)
+    assert not isinstance(event, UnknownEvent)
+    base = {name: wire[name] for name in ("type", "seq", "time")}
+    expected = {**base, **case["fields"]}
+    found = event.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # an error's and a planned step's own defaults are the reader's
+    assert moments(found) == moments(expected)
+
+
+@each("frames", "events", "wire")
+def test_an_event_is_an_unnamed_message_under_its_cursor(case: Json) -> None:
+    cursor = f"{EPOCH}-{case['wire']['seq']}"
+    message = encode_event(json.dumps(case["wire"]).encode(), cursor)
+    (read,), last_id, _ = read_sse([message])
+    assert (read["event"], json.loads(read["data"])) == ("message", case["wire"])
+    assert last_id == cursor
+
+
+def test_the_vectors_have_every_frame_and_every_event() -> None:
+    found = vectors("frames")
+    assert {case["wire"]["type"] for case in found["control"]} == set(NEEDED)
+    assert {case["wire"]["type"] for case in found["events"]} == {
+        cell for row in protocol_rows("Events") for cell in re.findall("^`([a-z.]+)`", row[0])
+    }
+
+
+@each("frames", "unknown", "why")
+def test_an_event_that_does_not_fit_is_kept_as_unknown(case: Json) -> None:
+    event = parse_event(case["wire"])
+    assert isinstance(event, UnknownEvent)
+    assert event.type == case["wire"]["type"]
+
+
+@each("frames", "ignored", "why")
+def test_a_frame_that_is_not_meant_for_the_reader_can_be_read(case: Json) -> None:
+    (frame,) = read_frames(json.dumps([case["wire"]]), "websocket")
+    assert frame["type"] not in NEEDED or frame["session"] != "job-7"
+
+
+@each("frames", "protocol_errors", "why")
+def test_a_message_that_breaks_the_framing_is_unreadable(case: Json) -> None:
+    with pytest.raises(Unreadable):
+        read_frames(case["text"], case["over"])
+
+
+@each("frames", "give_up", "why")
+def test_another_version_is_told_from_nonsense(case: Json) -> None:
+    with pytest.raises(OtherVersion):
+        read_frames(case["text"], case["over"])
+
+
+# Folding
+
+
+def numbered(events: list[Json]) -> list[Json]:
+    return [
+        {"seq": seq, "time": f"2026-11-22T19:30:{seq:02}.000Z", **event}
+        for seq, event in enumerate(events, 1)
+    ]
+
+
+@each("folding", "cases")
+def test_events_fold_into_their_state(case: Json) -> None:
+    limits = Settings(**case.get("limits", {}))
+    events = numbered(case["events"])
+    for cut in range(len(events) + 1):
+        fold = Fold("job-7", EPOCH, limits)
+        for event in events[:cut]:
+            fold.apply(event)
+        fold = Fold.resume(json.loads(fold.encode()), limits)
+        for event in events[cut:]:
+            fold.apply(event)
+        state = json.loads(fold.encode())
+        assert {name: state[name] for name in case["expect"]} == case["expect"]
+
+
+@each("folding", "cases")
+def test_an_expected_state_is_one_that_clients_read(case: Json) -> None:
+    needed = {"session_id": "job-7", "epoch": EPOCH, "seq": 0, "status": "running"}
+    SessionSnapshot.model_validate({**needed, **case["expect"]})
+
+
+# Codes
+
+
+def test_the_code_vectors_are_the_code_table() -> None:
+    found = [
+        (row["name"], row["http"], row["websocket"], row["retryable"])
+        for row in vectors("close_codes")["codes"]
+    ]
+    assert found == [(c.name, c.http, c.websocket, c.retryable) for c in CODES.values()]
+
+
+def action_of(code: int | None, name: str | None, retryable: bool | None) -> str:
+    """What the protocol says a client does, by the frame or problem, else by the close code."""
+    if name == "session_unknown" or (name is None and code == 4404):
+        return "unknown_grace"
+    if name in ("unauthorized", "token_expired") or (name is None and code in (4401, 4104)):
+        return "new_token"
+    if retryable is None:
+        retryable = code is None or not 4400 <= code < 4500
+    return "come_back" if retryable else "give_up"
+
+
+@each("close_codes", "codes")
+def test_a_code_tells_what_to_do(case: Json) -> None:
+    assert case["action"] == action_of(None, case["name"], case["retryable"])
+    if case["websocket"] is not None:  # the close alone tells the same as the frame before it
+        assert case["action"] == action_of(case["websocket"], None, None)
+    if CODES[case["name"]].retry == "new_token":
+        assert case["action"] == "new_token"
+
+
+@each("close_codes", "websocket", "code")
+def test_a_close_tells_what_to_do(case: Json) -> None:
+    expected = "done" if case["after_end"] else action_of(case["code"], None, None)
+    assert case["action"] == expected
+
+
+@each("close_codes", "http", "status")
+def test_a_status_tells_what_to_do(case: Json) -> None:
+    if case["status"] == 204:
+        expected = "done"
+    elif case["problem"]:
+        expected = action_of(None, case["code"], case["retryable"])
+        if case["code"] in CODES:
+            assert case["status"] == CODES[case["code"]].http
+    else:
+        expected = "come_back"
+    assert case["action"] == expected
+
+
+# URLs
+
+
+def websocket_url(url: str) -> str:
+    """Makes a WebSocket's URL by the rules, with the standard library's reading of URLs."""
+    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        raise ValueError(url)
+    parts = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}[parts.scheme]
+    if not parts.hostname or "@" in parts.netloc or (parts.port or 0) > 65535:
+        raise ValueError(url)
+    return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))
+
+
+def route_url(session: str, name: str, after: str | None) -> str:
+    url = urlsplit(websocket_url(session))
+    scheme = url.scheme if name == "ws" else url.scheme.replace("ws", "http")
+    path = url.path.rstrip("/") + (f"/{name}" if name else "")
+    query = "&".join(part for part in (url.query, after and f"after={after}") if part)
+    return urlunsplit((scheme, url.netloc, path, query, ""))
+
+
+@each("urls", "websocket", "url")
+def test_only_the_scheme_of_a_url_changes(case: Json) -> None:
+    assert websocket_url(case["url"]) == case["expected"]
+
+
+@each("urls", "routes", "session")
+def test_a_route_is_appended_to_the_path_and_a_cursor_to_the_query(case: Json) -> None:
+    assert route_url(case["session"], case["route"], case["after"]) == case["expected"]
+
+
+@each("urls", "relative", "url")
+def test_a_relative_url_is_resolved_against_the_page(case: Json) -> None:
+    assert websocket_url(urljoin(case["page"], case["url"])) == case["expected"]
+
+
+@each("urls", "refused", "why")
+def test_what_is_no_url_of_a_session_is_refused(case: Json) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        websocket_url(case["url"])
+
+
+# Server-sent events
+
+
+def read_sse(chunks: list[bytes]) -> tuple[list[Json], str, int | None]:
+    """Reads a stream by WHATWG's rules; returns messages, last id and retry."""
+    text = b"".join(chunks).decode(errors="replace").removeprefix("\ufeff")
+    lines = re.split("\r\n|\r|\n", text)[:-1]  # the last one is not finished
+    messages: list[Json] = []
+    last_id = id_buffer = event = ""
+    retry: int | None = None
+    data: list[str] = []
+    for line in lines:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            last_id = id_buffer
+            if data:
+                message = {"event": event or "message", "data": "\n".join(data), "id": last_id}
+                messages.append(message)
+            event, data = "", []
+        elif field == "data":
+            data.append(value)
+        elif field == "event":
+            event = value
+        elif field == "id" and "\0" not in value:
+            id_buffer = value
+        elif field == "retry" and re.fullmatch("[0-9]+", value):
+            retry = int(value)
+    return messages, last_id, retry
+
+
+@each("sse", "cases")
+def test_a_stream_is_read(case: Json) -> None:
+    stream = bytes.fromhex(case["hex"]) if "hex" in case else case["stream"].encode()
+    assert all(0 < cut < len(stream) for cut in case["cuts"])
+    messages, last_id, retry = read_sse([stream])
+    assert messages == case["messages"]
+    assert (last_id, retry) == (case["last_id"], case["retry"])
+
+
+# The page
+
+
+def protocol_page() -> str:
+    return (ROOT.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def protocol_rows(heading: str) -> list[list[str]]:
+    """Returns the cells of the tables under a heading of the protocol."""
+    section = re.split(r"\n##+ ", protocol_page().split(f"\n## {heading}\n")[1])[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def test_the_protocol_has_the_code_table() -> None:
+    found = [[cell.strip("`") for cell in row] for row in protocol_rows("Codes")]
+    assert found == [
+        [c.name, str(c.http or "–"), str(c.websocket or "–"), c.retry, c.sentence]
+        for c in CODES.values()
+    ]
+
+
+def test_every_example_in_the_protocol_is_json() -> None:
+    examples = re.findall(r"```json\n(.*?)```", protocol_page(), re.DOTALL)
+    assert len(examples) > 10
+    for example in examples:
+        json.loads(example)
+
+
+def test_the_protocol_lists_the_fields_of_every_event() -> None:
+    expected = {
+        case["wire"]["type"]: case["fields"].keys() for case in vectors("frames")["events"]
+    }
+    for cells in protocol_rows("Events"):
+        for type_ in re.findall(r"`([a-z]+\.[a-z]+)`", cells[0]):
+            named = {name.strip("?") for name in re.findall("`([a-z_]+\\??)`", cells[1])}
+            assert expected[type_] <= named | {"truncated_bytes"}
