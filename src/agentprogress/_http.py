@@ -232,7 +232,7 @@ def problem(error: ProgressError, retry_after: float | None = None, **more: Any)
         "retryable": code.retryable,
         **more,
     }
-    headers = [_PROBLEM, NO_CACHE]
+    headers: list[Header] = [_PROBLEM, NO_CACHE]
     if retry_after is not None:
         body["retry_after"] = round(retry_after, 3)
         # In whole seconds (RFC 9110, 10.2.3); earlier would be too early.

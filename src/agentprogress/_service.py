@@ -110,13 +110,21 @@ class Service:
             return answer.to(request, more)
         return Stream((*answer.headers, *more), answer.driver)
 
-    async def connect(self, request: Request) -> Driver | Farewell:
+    async def connect(
+        self, request: Request, refusal: ProgressError | None = None
+    ) -> Driver | Farewell:
         """Answers the handshake of a WebSocket.
 
         A browser cannot read a refused handshake, so nobody is refused before being let in.
+
+        Args:
+            request: the handshake.
+            refusal: what a framework's own check has ended in.
         """
         self.begin()
         try:
+            if refusal is not None:
+                raise refusal
             found = target(request.path)
             if found is None or found.route.name != "ws":
                 raise NotFound("No WebSocket is at this address; /sessions/{id}/ws is one.")

@@ -15,6 +15,7 @@ from ._driver import Received
 from ._http import Header, Request, Response
 from ._service import Service, Stream
 from .access import Authorize
+from .errors import ProgressError
 from .registry import SessionRegistry
 
 __all__ = ["ProgressApp"]
@@ -56,12 +57,18 @@ class ProgressApp:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await receive()  # websocket.connect
-            request = _request(scope).offering(scope.get("subprotocols", ()))
-            driver = await self._service.connect(request)
-            await driver.run(_WebSocket(receive, send))
+            await self.websocket(scope, receive, send)
         else:
             await self._http(scope, receive, send)
+
+    async def websocket(
+        self, scope: Scope, receive: Receive, send: Send, refusal: ProgressError | None = None
+    ) -> None:
+        """Serves a WebSocket, or tells it what a framework's own check has refused it with."""
+        await receive()  # websocket.connect
+        request = _request(scope).offering(scope.get("subprotocols", ()))
+        driver = await self._service.connect(request, refusal)
+        await driver.run(_WebSocket(receive, send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""

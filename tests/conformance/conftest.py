@@ -7,25 +7,32 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from .live import TRANSPORTS, Live, Transport
-from .servers import TARGETS, Running, Target, start
+from .servers import TARGETS, NotServing, Running, Target, start
 
 
 class Servers:
     """The servers that run."""
 
     def __init__(self) -> None:
-        self._running: dict[Target, Running] = {}
+        self._running: dict[Target, Running | str] = {}
 
     def get(self, target: Target) -> Running:
-        """Returns a server's process, starting it if need be."""
+        """Returns a server's process, starting it if need be; one that cannot is tried once."""
         if target not in self._running:
-            self._running[target] = start(target)
-        return self._running[target]
+            try:
+                self._running[target] = start(target)
+            except NotServing as error:
+                self._running[target] = str(error)
+        running = self._running[target]
+        if isinstance(running, str):
+            pytest.fail(f"{target} does not serve:\n{running}", pytrace=False)
+        return running
 
     def stop(self) -> None:
         """Ends them all."""
         for running in self._running.values():
-            running.stop()
+            if isinstance(running, Running):
+                running.stop()
 
 
 @pytest.fixture(scope="session")

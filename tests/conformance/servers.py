@@ -16,7 +16,7 @@ from pathlib import Path
 from .backend import prefix_of
 from .wire import Address, request
 
-__all__ = ["TARGETS", "Limit", "Running", "Target", "start"]
+__all__ = ["TARGETS", "Limit", "NotServing", "Running", "Target", "start"]
 
 _ROOT = Path(__file__).parents[2]
 _PYTHON = (sys.executable, "-m")
@@ -93,6 +93,10 @@ TARGETS = (
 )
 
 
+class NotServing(Exception):
+    """A server that does not; with what it printed."""
+
+
 class Running:
     """A server in a process of its own.
 
@@ -105,6 +109,7 @@ class Running:
         self.address = address
         self.output: list[str] = []
         self._process = process
+        self._read_all = False
         self._printed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -116,6 +121,7 @@ class Running:
                 self.output.append(line)
                 self._printed.notify_all()
         with self._printed:
+            self._read_all = True
             self._printed.notify_all()
 
     @property
@@ -126,11 +132,10 @@ class Running:
     def wait_for_line(self, part: str, timeout: float = 30.0) -> None:
         """Returns once it has printed a line with that in it."""
         with self._printed:
-            told = self._printed.wait_for(
-                lambda: part in self.text or self._process.poll() is not None, timeout
-            )
-        assert told, f"never said {part!r}:\n{self.text}"
-        assert part in self.text, self.text
+            told = self._printed.wait_for(lambda: part in self.text or self._read_all, timeout)
+        if not told or part not in self.text:
+            self.stop()
+            raise NotServing(self.text)
 
     def stop(self) -> None:
         """Ends it the way an operator does, and kills it if that does not help."""
@@ -151,11 +156,12 @@ def start(target: Target) -> Running:
     running = (_start_on_descriptor if takes_descriptor else _start_on_port)(target)
     try:
         # The socket listens already: this request waits in its backlog until the server serves.
-        assert request(running.address, "GET", "/test/stats").status == 200
-    except Exception:
+        status = request(running.address, "GET", "/test/stats").status
+    except OSError:
+        status = 0
+    if status != 200:
         running.stop()
-        sys.stderr.write(running.text)
-        raise
+        raise NotServing(running.text)
     return running
 
 

@@ -1,0 +1,204 @@
+"""Progress on aiohttp: the same routes as the ASGI application, on an `aiohttp.web` application.
+
+No decision is made here: this file translates between aiohttp's objects and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+import anyio
+
+from ._core.connection import Accept, Close, Write
+from ._driver import Received
+from ._http import Header, Request, Response
+from ._service import Service
+from .access import Authorize
+from .registry import SessionRegistry
+from .settings import Settings
+from .sockets import tune
+
+try:
+    from aiohttp import WSMsgType, hdrs, web
+except ImportError as error:
+    raise ImportError(
+        "agentprogress.aiohttp needs aiohttp: pip install 'agentprogress[aiohttp]'"
+    ) from error
+
+__all__ = ["add_progress_routes"]
+
+
+def add_progress_routes(
+    app: web.Application,
+    registry: SessionRegistry,
+    prefix: str = "/progress",
+    authorize: Authorize | None = None,
+    *,
+    allowed_origins: Sequence[str] = (),
+) -> None:
+    """Adds the routes of a registry to an application, which drains it when it shuts down.
+
+    Args:
+        app: not yet started.
+        registry: whose sessions are served.
+        prefix: where the routes go.
+        authorize: as for `agentprogress.asgi.ProgressApp`.
+        allowed_origins: as there.
+
+    Raises:
+        InvalidSettings: one of `allowed_origins` is no origin.
+    """
+    # aiohttp calls `on_shutdown` before it waits for streams: no signal has to be chained.
+    service = Service(registry, authorize, allowed_origins, chain_signals=False)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if web.WebSocketResponse().can_prepare(request):
+            return await _websocket(service, registry.settings, request)
+        return await _http(service, registry.settings, request)
+
+    async def alive(_: web.Application) -> AsyncGenerator[None]:
+        async with registry:
+            yield
+
+    async def drain(_: web.Application) -> None:
+        await registry.drain()
+
+    app.router.add_route("*", prefix.rstrip("/") + "/{path:.*}", handle)
+    app.cleanup_ctx.append(alive)
+    app.on_shutdown.append(drain)
+
+
+async def _http(service: Service, settings: Settings, request: web.Request) -> web.StreamResponse:
+    body = b""
+    if request.method == hdrs.METH_POST:
+        body = await _body(request, service.max_body_bytes)
+    answer = await service.answer(_request(request, body))
+    if isinstance(answer, Response):
+        return web.Response(
+            status=answer.status, body=answer.body, headers=_decoded(answer.headers)
+        )
+    channel = _EventStream(request, settings, answer.headers)
+    await answer.driver.run(channel)
+    return channel.response
+
+
+async def _websocket(
+    service: Service, settings: Settings, request: web.Request
+) -> web.StreamResponse:
+    offered = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
+    names = [name.strip() for line in offered for name in line.split(",")]
+    channel = _WebSocket(request, settings)
+    driver = await service.connect(_request(request).offering(names))
+    await driver.run(channel)
+    return channel.response
+
+
+class _WebSocket:
+    """A `Channel`."""
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        self._request = request
+        self._settings = settings
+        self._closing: anyio.Event | None = None
+        self.response = web.WebSocketResponse()
+
+    async def send(self, step: Accept | Write | Close) -> None:
+        if isinstance(step, Write):
+            await self.response.send_str(str(step.data))
+        elif isinstance(step, Close):
+            self._closing = anyio.Event()
+            try:
+                # It waits for the peer's close as well, as long as it was told below.
+                await self.response.close(code=step.code, message=step.reason.encode())
+            finally:
+                self._closing.set()
+        else:
+            await self._accept(step.subprotocol)
+
+    async def _accept(self, subprotocol: str | None) -> None:
+        _tune(self._request, self._settings)
+        request = self._request
+        if subprotocol is None:
+            # aiohttp logs the names of subprotocols that nobody here knows, and one may be a token.
+            headers = request.headers.copy()
+            headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+            request = request.clone(headers=headers)
+        self.response = web.WebSocketResponse(
+            protocols=() if subprotocol is None else (subprotocol,),
+            timeout=self._settings.close_timeout,
+            compress=False,
+        )
+        await self.response.prepare(request)
+
+    async def read(self, received: Received) -> None:
+        async for message in self.response:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                received(message.data)
+        if self._closing is not None:
+            await self._closing.wait()
+
+    def abort(self) -> None:
+        _abort(self._request)
+
+
+class _EventStream:
+    """A `Channel`."""
+
+    def __init__(self, request: web.Request, settings: Settings, headers: Sequence[Header]) -> None:
+        self._request = request
+        self._settings = settings
+        self.response = web.StreamResponse(headers=_decoded(headers))
+
+    async def send(self, step: Accept | Write | Close) -> None:
+        if isinstance(step, Write):
+            assert isinstance(step.data, bytes)
+            await self.response.write(step.data)
+        elif isinstance(step, Close):
+            await self.response.write_eof()
+        else:
+            _tune(self._request, self._settings)
+            await self.response.prepare(self._request)
+
+    async def read(self, received: Received) -> None:
+        # aiohttp tells nobody that a client is gone: the next write, a heartbeat at latest, does.
+        await anyio.sleep_forever()
+
+    def abort(self) -> None:
+        _abort(self._request)
+
+
+def _tune(request: web.Request, settings: Settings) -> None:
+    if request.transport is not None:
+        tune(request.transport.get_extra_info("socket"), settings.user_timeout)
+
+
+def _abort(request: web.Request) -> None:
+    # After a cancelled write aiohttp cannot even close cleanly (measured): the transport goes.
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _request(request: web.Request, body: bytes = b"") -> Request:
+    return Request.read(
+        request.method,
+        f"/{request.match_info['path']}",
+        request.raw_headers,
+        query=request.rel_url.raw_query_string.encode(),
+        client=request.remote,
+        state={key: value for key, value in request.items() if isinstance(key, str)},
+        body=body,
+    )
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    """Reads a body, or just enough of it to see that it is too large."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)
+
+
+def _decoded(headers: Sequence[Header]) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in headers}
