@@ -190,7 +190,8 @@ def test_who_promised_to_answer_and_does_not_is_closed(live: Live) -> None:
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 def test_who_leaves_in_the_middle_leaves_nothing_behind(live: Live, reset: bool) -> None:
     session = live.session()
-    for stream in (session.sse(), session.websocket()):
+    for follow in (session.sse, session.websocket):
+        stream = follow()
         assert next(stream.frames())["type"] == "welcome"
         session.until(subscribers=1)
         session.do(("log", 3))

@@ -106,7 +106,8 @@ async def test_cookies_in_several_headers_are_one_list() -> None:
     from agentprogress._http import Request
 
     headers = [(b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2")]
-    assert Request.read("GET", "/", headers, b"", None).connection.cookies == {"a": "1", "b": "2"}
+    request = Request.read("GET", "/", headers, query=b"", client=None, state={})
+    assert request.connection.cookies == {"a": "1", "b": "2"}
 
 
 async def test_a_thousand_connections_come_and_go_without_a_trace() -> None:

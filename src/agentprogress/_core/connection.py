@@ -241,7 +241,7 @@ class Connection:
         if not self._enter(Input.FRAME):
             return
         most = self._settings.max_client_frame_bytes
-        size = len(data if isinstance(data, bytes) else data.encode())
+        size = len(data if isinstance(data, bytes) else data.encode(errors="surrogatepass"))
         if size > most:
             self._reject("too_large", f"A client's frame may have at most {most} bytes.")
         elif isinstance(data, bytes) or not frames.is_pong(data):
