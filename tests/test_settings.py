@@ -68,6 +68,9 @@ OWN = {
     "max_record_bytes": 156 * KIB,
     "max_id_chars": 128,
     "max_page_events": 1000,
+    "max_listed_sessions": 100,
+    "preflight_max_age": 600,
+    "user_timeout": 30,
     "base_url": "/progress",
 }
 FIELDS = dataclasses.fields(Settings)

@@ -125,12 +125,11 @@ class Request:
             # HTTP/2 clients may send each cookie in a header of its own (RFC 9113, 8.2.3).
             joint = {"cookie": "; ", "sec-websocket-protocol": ", "}.get(name)
             found[name] = f"{found[name]}{joint}{value}" if joint and name in found else value
-        scheme, _, token = found.get("authorization", "").partition(" ")
         connection = ConnectionInfo(
             headers=found,
             query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
             cookies=_cookies(found.get("cookie", "")),
-            bearer=token.strip() if scheme.lower() == "bearer" else None,
+            bearer=_bearer(found),
             client=client,
             state=state,
         )
@@ -149,6 +148,11 @@ class Request:
     def answers(self) -> bool:
         """Whether a WebSocket's client offers to answer heartbeats."""
         return SUBPROTOCOL in self.subprotocols
+
+    @property
+    def has_authorization(self) -> bool:
+        """Whether a bearer came in the header, which no page can send unasked."""
+        return _bearer(self.connection.headers) is not None
 
     @property
     def cursor(self) -> str | None:
@@ -244,6 +248,11 @@ def problem(error: ProgressError, retry_after: float | None = None, **more: Any)
     if code.http == CODES["unauthorized"].http:
         headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110, 11.6.1: a 401 must say how
     return Response(status, encode_json(body), tuple(headers))
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _cookies(header: str) -> Mapping[str, str]:

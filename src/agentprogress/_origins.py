@@ -1,7 +1,8 @@
 """Which pages may call: the check of ``Origin``, and the answers to a browser's CORS questions.
 
 A browser sends cookies, and reaches private networks, for any page that asks; only ``Origin`` tells
-whose page it was. Who brings a bearer has been given it, so its origin does not matter.
+whose page it was. The one thing that it sends for no foreign page without asking first is an
+``Authorization`` header; a bearer among a WebSocket's subprotocols may be any page's invention.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class Origins:
         self._max_age: Header = (b"access-control-max-age", b"%d" % max_age)
 
     def refuse_foreign(self, request: Request) -> None:
-        """Refuses a page of another origin, unless it is allowed or brings a bearer.
+        """Refuses a page of another origin, unless it is allowed or sent ``Authorization``.
 
         Raises:
             Forbidden: in a sentence that names both hosts and the setting.
         """
         headers = request.connection.headers
         origin = headers.get("origin")
-        if origin is None or request.connection.bearer is not None or self._allows(origin):
+        if origin is None or request.has_authorization or self._allows(origin):
             return
         host = headers.get("host", "")
         if not _same(origin, host):

@@ -168,8 +168,10 @@ class _EventStream:
 
 
 def _tune(request: web.Request, settings: Settings) -> None:
-    if request.transport is not None:
-        tune(request.transport.get_extra_info("socket"), settings.user_timeout)
+    transport = request.transport
+    connection = None if transport is None else transport.get_extra_info("socket")
+    if connection is not None:
+        tune(connection, settings.user_timeout)
 
 
 def _abort(request: web.Request) -> None:

@@ -446,6 +446,21 @@ def test_a_request_is_open_until_it_is_resolved() -> None:
     assert state(request, {"type": "input.resolved", "request_id": "r"})["requests"] == []
 
 
+def test_what_was_open_when_a_session_waited_is_interrupted_when_it_goes_on() -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "session.started", "plan": [{"name": "later", "step_id": "p"}]},
+        {"type": "step.started", "step_id": "s", "name": "s"},
+        {"type": "input.requested", "request_id": "r", "prompt": "Go on?"},
+        {"type": "session.waiting", "request_id": "r"},
+    ]
+    waiting = state(*events)
+    assert [step["status"] for step in waiting["steps"]] == ["planned", "running"]
+    assert len(waiting["requests"]) == 1
+    resumed = state(*events, {"type": "session.resumed"})
+    assert [step["status"] for step in resumed["steps"]] == ["planned", "interrupted"]
+    assert (resumed["status"], resumed["requests"]) == ("running", [])
+
+
 def test_the_last_data_of_each_custom_name_is_kept() -> None:
     custom = {"type": "custom.emitted", "name": "q", "data": 1}
     now = state(custom, {**custom, "data": 2}, {**custom, "name": "r", "data": "x" * 5000})

@@ -139,6 +139,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "on_cancel": (print,),
     **dict.fromkeys(("step", "phase", "agent", "tool", "model"), ("name",)),
 }
+# A question needs somebody to answer it: these raise where there is no session.
+ASKING = {"request_input", "request_input_sync", "suspend"}
 
 
 @async_test
@@ -152,6 +154,8 @@ async def test_where_there_is_no_session_every_call_works_and_keeps_nothing(
     assert not nobody
     assert isinstance(nobody, ProgressSession | Step)
     for name in public_calls(type(nobody)):
+        if name in ASKING:
+            continue
         returned = getattr(nobody, name)(*ARGUMENTS.get(name, ()))
         if inspect.isawaitable(returned):
             await returned

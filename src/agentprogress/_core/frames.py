@@ -120,7 +120,7 @@ def is_pong(text: str) -> bool:
     """True for the one frame that a client may send; unknown fields are ignored."""
     try:
         frame: Any = from_json(text)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for what is no Unicode
         return False
     return isinstance(frame, dict) and cast("dict[str, Any]", frame).get("type") == "pong"
 
