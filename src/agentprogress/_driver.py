@@ -76,6 +76,8 @@ class Driver(SubscriberBase):
         answers: whether the client offered to answer heartbeats.
     """
 
+    remote = True
+
     __slots__ = (
         "_channel",
         "_connection",

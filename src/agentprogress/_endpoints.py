@@ -26,6 +26,8 @@ __all__ = ["Endpoints"]
 class _Waiter(SubscriberBase):
     """A long poll: woken by the next publication."""
 
+    remote = True
+
     __slots__ = ("event",)
 
     def __init__(self, record: SessionRecord, principal: str | None) -> None:

@@ -188,7 +188,7 @@ class Engine:
             most = self.settings.max_session_subscribers
             if principal is not None and record.audience.of(principal) >= most:
                 raise TooManySubscribers("You follow this session too many times already.")
-            host.members[subscriber] = None
+            host.take_in(subscriber)
             return record.join(subscriber, cursor)
 
     def dismiss(self, subscriber: SubscriberBase) -> None:
@@ -257,14 +257,32 @@ class Engine:
         if self._host is None or not self._host.alive:
             self.store.sweep(self._never_started)
 
-    def drain_soon(self) -> None:
-        """Drains on the host; callable from any thread and from a signal handler."""
+    def drain_soon(self, then: Callable[[], object]) -> bool:
+        """Ends what runs here and tells everybody, then calls back in the loop.
+
+        Callable from any thread and from a signal handler. False when no loop is there to do it.
+        """
         host = self._host
-        if host is not None:
-            host.loop.call_soon(lambda: host.start_soon(self.drain))
+        if host is None or not host.alive:
+            return False
+        return host.loop.call_soon(lambda: host.start_soon(self._drain_and, host, then))
+
+    async def _drain_and(self, host: Host, then: Callable[[], object]) -> None:
+        try:
+            await self._part()
+        finally:
+            # Not from this task: what comes now may raise what ends the process.
+            host.loop.call_soon(then)
 
     async def drain(self) -> None:
         """See `SessionRegistry.drain`."""
+        await self._part()
+        host = self._host
+        if host is not None and host.alive and host.loop.same(LoopRef.current()):
+            await self._until_jobless(self.settings.close_flush_timeout)
+
+    async def _part(self) -> None:
+        """Ends what runs here, and gives those who follow the time to hear of it."""
         self.draining = True
         records = list(self.store)
         for record in records:
@@ -281,11 +299,11 @@ class Engine:
                 host.publish(record)
             for member in list(host.members):
                 member.drain()
-        with anyio.move_on_after(self.settings.flush_timeout):
-            for record in followed:
-                await self.flush(record)
-        if host.loop.same(LoopRef.current()):
-            await self._until_jobless(self.settings.close_flush_timeout)
+            await host.until_parted(self.settings.flush_timeout)
+        else:
+            with anyio.move_on_after(self.settings.flush_timeout):
+                for record in followed:
+                    await self.flush(record)
 
     # What sessions ask of the registry around them (`Hub`)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ._core.history import Missed
 from ._core.states import SessionStatus
@@ -57,7 +57,13 @@ class Moved:
 
 
 class SubscriberBase:
-    """A position on a record's log. Drivers add what happens when it is woken."""
+    """A position on a record's log. Drivers add what happens when it is woken.
+
+    Attributes:
+        remote: whether it is told of a drain, and then leaves.
+    """
+
+    remote: ClassVar[bool] = False
 
     __slots__ = ("blocked", "position", "principal", "record")
 

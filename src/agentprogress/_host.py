@@ -62,7 +62,7 @@ class Host:
     Attributes:
         loop: where it runs.
         heartbeats: deadlines of connections.
-        members: all subscribers of all sessions.
+        members: all subscribers of all sessions; `take_in` and `forget` change them.
         leaving: it ends when nobody needs it, whatever is still to expire.
         at_end: called when it has ended.
     """
@@ -84,12 +84,15 @@ class Host:
         self._store = store
         self._lost = lost
         self._wakeup = Wakeup(self.loop)
+        self._remote = 0
+        self._parted: Wakeup | None = None
         self._touched: deque[SessionRecord] = deque()
         # All intervals are the same, so the tick that is due next is always first.
         self._ticks: deque[tuple[float, SessionRecord]] = deque()
         self._group: TaskGroup | None = None
         self._tasks: dict[_Task, None] = {}
         self._unbegun: dict[_Task, None] = {}
+        self._waiting: deque[_Task] = deque()
         self._stopping = False
         self._ended = False
         self._handle: object = None
@@ -136,7 +139,7 @@ class Host:
         other.stop()
         for member in list(other.members):
             member.record.leave(member)
-        other.members.clear()
+            other.forget(member)
         records = [*other._touched, *(record for _, record in other._ticks)]
         other._touched.clear()
         other._ticks.clear()
@@ -146,11 +149,26 @@ class Host:
         if other.loop.is_over():
             other._over()
 
+    def take_in(self, subscriber: SubscriberBase) -> None:
+        """Counts a subscriber in."""
+        self.members[subscriber] = None
+        self._remote += subscriber.remote
+
     def forget(self, subscriber: SubscriberBase) -> None:
-        """Lets a subscriber go."""
-        self.members.pop(subscriber, None)
+        """Lets a subscriber go; a second time is ignored."""
+        if self.members.pop(subscriber, subscriber) is subscriber:
+            return
+        self._remote -= subscriber.remote
+        if self._parted is not None and not self._remote:
+            self._parted.set()
         if not self.members:
             self._wakeup.set()
+
+    async def until_parted(self, seconds: float) -> None:
+        """Waits for the subscribers over the network to be gone, at most so long."""
+        if self._remote:
+            self._parted = Wakeup(self.loop)
+            await self._clock.wait(self._parted.event, self._clock.monotonic() + seconds)
 
     def enqueue(self, record: SessionRecord) -> bool:
         """Asks for a publication, from any thread; False when this host will do none."""
@@ -174,6 +192,8 @@ class Host:
     ) -> None:
         """Runs a coroutine function as a task of this host, in a copy of the caller's context.
 
+        On the loop's thread only.
+
         Args:
             function: what to run.
             args: its arguments.
@@ -182,8 +202,17 @@ class Host:
         task = _Task(function, args, abandon)
         self._tasks[task] = None
         self._unbegun[task] = None
-        if self._group is not None:
+        # Tasks can be started by tasks only: a callback of the loop leaves that to the host.
+        if self._group is not None and self.loop.in_its_task():
             task.context.run(self._group.start_soon, self._run_task, task)
+        else:
+            self._waiting.append(task)
+            self._wakeup.set()
+
+    def _start_waiting(self, group: TaskGroup) -> None:
+        while self._waiting:
+            task = self._waiting.popleft()
+            task.context.run(group.start_soon, self._run_task, task)
 
     async def _run_task(self, task: _Task) -> None:
         del self._unbegun[task]
@@ -213,18 +242,17 @@ class Host:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                for task in list(self._unbegun):
-                    task.context.run(group.start_soon, self._run_task, task)
-                await self._serve()
+                await self._serve(group)
                 group.cancel_scope.cancel()
         except Exception:
             _logger.exception("the registry's host failed; another one will take its place")
         finally:
             self._over()
 
-    async def _serve(self) -> None:
+    async def _serve(self, group: TaskGroup) -> None:
         while not self._stopping:
             self._wakeup.clear()
+            self._start_waiting(group)
             more = self.heartbeats.fire() | self._store.sweep(self._lost) | self._publish_touched()
             tick = self._publish_due()
             if more:

@@ -102,11 +102,14 @@ class Origins:
 
 
 def _checked(origin: str) -> str:
+    if origin in (_ANY, _OPAQUE):
+        return origin
     parts = _split(origin)
     whole = parts is not None and origin.lower() == f"{parts.scheme}://{parts.netloc}".lower()
-    if origin not in (_ANY, _OPAQUE) and (not whole or not parts or not parts.hostname):
+    if not whole or not parts or not parts.hostname or set(parts.netloc) & set("@*"):
         raise InvalidSettings(
-            f'{origin!r} is no origin. One is a scheme, a host and perhaps a port: "https://a.example".'
+            f"{origin!r} is no origin. One is a scheme, a host and perhaps a port: "
+            '"https://app.example".'
         )
     return origin.lower()
 

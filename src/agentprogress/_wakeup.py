@@ -43,6 +43,11 @@ class LoopRef:
         """True when both refer to one loop."""
         return other is not None and self._native is other._native
 
+    @property
+    def is_asyncio(self) -> bool:
+        """False for trio's."""
+        return isinstance(self._native, asyncio.AbstractEventLoop)
+
     def is_running(self) -> bool:
         """False once the loop has stopped, for now or for good."""
         if self.is_over():

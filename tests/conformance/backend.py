@@ -70,6 +70,7 @@ class Backend:
     def __init__(self, prefix: str) -> None:
         self.registry = SessionRegistry(Settings(base_url=prefix, **SETTINGS))
         self._sessions: dict[str, ProgressSession] = {}
+        self._finish: dict[str, Callable[[], object]] = {}
         self._endings: dict[str, Callable[[BaseException | None], None]] = {}
 
     @staticmethod
@@ -90,7 +91,10 @@ class Backend:
         return self._remember(self.registry.start(_job, **options)).handle()
 
     def on_question(self, **options: Any) -> SessionHandle:
-        return self._remember(self.registry.start(_question, **options)).handle()
+        finish = anyio.Event()
+        session = self._remember(self.registry.start(_question, finish, **options))
+        self._finish[session.id] = finish.set
+        return session.handle()
 
     async def on_reserve(self, **options: Any) -> SessionHandle:
         return await self.registry.reserve(**options)
@@ -116,6 +120,8 @@ class Backend:
         for name, *arguments in actions:
             if name == "flush":
                 await session.flush()
+            elif name == "finish":
+                self._finish.pop(session.id)()
             else:
                 getattr(self, f"_{name}")(session, *arguments)
         return {"cursor": session.cursor}
@@ -181,8 +187,10 @@ async def _job(session: ProgressSession) -> None:
     await anyio.sleep_forever()
 
 
-async def _question(session: ProgressSession) -> dict[str, Any]:
+async def _question(session: ProgressSession, finish: anyio.Event) -> dict[str, Any]:
     decision = await session.request_input("Publish it?", schema=Decision)
+    # The question is settled, the session goes on: both can be looked at.
+    await finish.wait()
     return decision.model_dump()
 
 

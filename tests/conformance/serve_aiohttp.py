@@ -6,8 +6,9 @@ import json
 import socket
 import sys
 
-from agentprogress.aiohttp import add_progress_routes
 from aiohttp import web
+
+from agentprogress.aiohttp import add_progress_routes
 
 from .backend import ALLOWED_ORIGIN, Backend
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +26,8 @@ _APP = "tests.conformance.target:app"
 
 # Seconds until a server that was told to stop is killed.
 _STOP_WITHIN = 10.0
+_LISTEN_WITHIN = 20.0
+_ASK_EVERY = 0.02
 
 
 class Limit(Enum):
@@ -31,10 +35,15 @@ class Limit(Enum):
 
     BUFFERS_WITHOUT_BOUND = "a send never waits: what a client does not read fills the memory"
     NO_CLOSE_REASON = "the close frame has the code alone"
+    FRAMEWORK_ANSWERS_PATHS = "an unknown path is the framework's to answer"
+    FRAMEWORK_ANSWERS_METHODS = "a wrong method is the framework's to answer"
 
 
+# By the name of the server or of the kind of application.
 LIMITS: dict[str, frozenset[Limit]] = {
     "daphne": frozenset({Limit.BUFFERS_WITHOUT_BOUND, Limit.NO_CLOSE_REASON}),
+    "starlette-routes": frozenset({Limit.FRAMEWORK_ANSWERS_PATHS}),
+    "fastapi-router": frozenset({Limit.FRAMEWORK_ANSWERS_PATHS, Limit.FRAMEWORK_ANSWERS_METHODS}),
 }
 
 
@@ -53,7 +62,7 @@ class Target:
     @property
     def limits(self) -> frozenset[Limit]:
         """What it cannot do."""
-        return LIMITS.get(self.server, frozenset())
+        return LIMITS.get(self.server, frozenset()) | LIMITS.get(self.app, frozenset())
 
     def __str__(self) -> str:
         return f"{self.server}-{self.app}"
@@ -137,6 +146,16 @@ class Running:
             self.stop()
             raise NotServing(self.text)
 
+    def terminate(self, within: float) -> float | None:
+        """Tells it to stop; returns the seconds it took, or None when they were not enough."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return None
+        return time.monotonic() - began
+
     def stop(self) -> None:
         """Ends it the way an operator does, and kills it if that does not help."""
         self._process.send_signal(signal.SIGTERM)
@@ -177,8 +196,18 @@ def _start_on_port(target: Target) -> Running:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     running = Running(address, _spawn(_granian(address[1]), target))
-    running.wait_for_line("Listening at")
+    running.wait_for_line("Started worker-1")
+    _await_listener(address)
     return running
+
+
+def _await_listener(address: Address) -> None:
+    """Returns once something listens; granian prints nothing by which that could be known."""
+    until = time.monotonic() + _LISTEN_WITHIN
+    while time.monotonic() < until:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(address):
+            return
+        time.sleep(_ASK_EVERY)
 
 
 def _spawn(command: tuple[str, ...], target: Target, *descriptors: int) -> subprocess.Popen[str]:

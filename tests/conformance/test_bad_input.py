@@ -86,7 +86,7 @@ def test_a_header_with_a_line_break_reaches_nobody(live: Live) -> None:
             % (path.encode(), value),
         )
         head, _, _ = answer.partition(b"\r\n\r\n")
-        assert head[:9] == b"HTTP/1.1 "
+        assert head.startswith(b"HTTP/1.")
         assert b"injected" not in head.lower()
     check_history(session.follow("sse"))
 

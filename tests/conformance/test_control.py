@@ -120,6 +120,7 @@ def test_the_first_answer_wins(live: Live) -> None:
     assert session.post(route, yes).status == 202
     assert session.post(route, yes).status == 202
     is_problem(session.post(route, {"value": {"approve": False}}), 409, "conflict")
+    session.do("finish")
     frames = session.follow("sse")
     check_history(frames)
     (resolved,) = [frame for frame in frames if frame["type"] == "input.resolved"]

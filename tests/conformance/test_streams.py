@@ -9,6 +9,7 @@ import pytest
 from .live import Live, Session
 from .oracle import check_history, messages_of
 from .servers import Limit
+from .wire import exchange
 
 PROTOCOL = "agentprogress.v1"
 
@@ -78,6 +79,12 @@ def test_the_headers_of_a_stream_keep_proxies_from_holding_it(live: Live) -> Non
         assert "content-length" not in stream.headers
         assert stream.headers.get("connection", "close") == "close"
         list(stream.messages())
+
+
+def test_a_finished_stream_closes_a_connection_that_was_to_be_closed(live: Live) -> None:
+    path = live.path(f"/sessions/{live.ended().id}/events")
+    sent = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert b"event: end\n" in exchange(live.address, sent.encode())
 
 
 def test_a_head_request_gets_the_headers_alone(live: Live) -> None:
