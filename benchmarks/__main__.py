@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 
-from . import burst, emit, memory
+from . import burst, emit, memory, stalled
 from .errors import MeasurementFailed
 from .figures import Figure
 from .plan import Plan, read_plan
@@ -45,6 +45,10 @@ def measure(plan: Plan) -> tuple[list[Figure], list[list[burst.Burst]]]:
     if "memory" in plan.parts:
         figures += memory.figures(
             plan.memory_rounds, plan.idle_sessions, plan.idle_subscribers, say
+        )
+    if "stalled" in plan.parts:
+        figures += stalled.figures(
+            plan.stalled_rounds, plan.stalled_subscribers, plan.steady_events, say
         )
     return figures, rounds
 

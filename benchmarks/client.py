@@ -124,7 +124,12 @@ class Crowd:
 
 
 def connect(
-    server: RunningServer, path: str, transport: Transport, *, transcript: bool = False
+    server: RunningServer,
+    path: str,
+    transport: Transport,
+    *,
+    transcript: bool = False,
+    receive_buffer: int | None = None,
 ) -> Follower:
     """Opens one stream; it returns when the server has accepted it."""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
@@ -133,7 +138,7 @@ def connect(
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         )
-    connection = server.connect()
+    connection = server.connect(receive_buffer)
     connection.sendall((request + "\r\n").encode())
     # Byte by byte, so that the follower sees the stream itself from its first byte.
     head = bytearray()

@@ -1,10 +1,10 @@
-"""The front door of every measured server: POST /open, /go and /gc; all else is the app.
+"""The front door of every measured server: POST /open, /go, /gc and what it asks itself.
 
 It costs each contender one function call for each connection and nothing for each event.
 """
 
 import gc
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -15,7 +15,11 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def controlled(
-    app: ASGIApp, *, go: Callable[[], object], opened: Callable[[], str] = str
+    app: ASGIApp,
+    *,
+    go: Callable[[], object],
+    opened: Callable[[], str] = str,
+    asked: Mapping[str, Callable[[], Awaitable[str]]] | None = None,
 ) -> ASGIApp:
     """Puts the control routes in front of an app.
 
@@ -23,6 +27,7 @@ def controlled(
         app: The server under test.
         go: Called once, when all subscribers are connected: the producer may begin.
         opened: Called before the first subscriber; returns the path that the streams are below.
+        asked: Further control routes by path; each returns its answer.
     """
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,6 +41,8 @@ def controlled(
             go()
         elif scope["path"] == "/gc":
             gc.collect()
+        elif asked is not None and scope["path"] in asked:
+            body = await asked[scope["path"]]()
         await answer(send, body)
 
     return front

@@ -5,6 +5,7 @@ each event itself.
 """
 
 import os
+import time
 
 EVENTS = int(os.environ.get("BENCHMARK_EVENTS", "10000"))
 """How many events the server under test sends to each subscriber; the parent sets it."""
@@ -22,6 +23,17 @@ WELCOME_MARK = b'"welcome"'
 EVENT_MARK = b'"log.message"'
 """Stands exactly once in each event and in nothing else that is sent."""
 
+FILL_EVENTS = 1_200
+"""More than history keeps, so that who does not read has fallen off it."""
+
+FILL_PADDING = " " + 900 * "="
+"""Makes the lines that fill buffers ten times as long: 1.2 MB of them."""
+
+FILL_FLUSH = 100
+
+TIME_MARK = b"sent at "
+"""Stands before the time in each line that tells it."""
+
 
 def line(number: int) -> str:
     """Returns a log line of 100 characters, different for each number."""
@@ -38,3 +50,8 @@ def event_text(number: int, seq: int) -> str:
         f'{{"seq":{seq},"type":"log.message","time":"{time}",'
         f'"level":"info","message":"{line(number)}"}}'
     )
+
+
+def timed_line(text: str) -> str:
+    """Returns a log line that tells when it was sent, in nanoseconds of the monotonic clock."""
+    return f"{text} {TIME_MARK.decode()}{time.monotonic_ns():020d}"

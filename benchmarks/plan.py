@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .contenders import CONTENDERS, FULL_EVENTS, Contender
 
-PARTS = ("burst", "emit", "memory")
+PARTS = ("burst", "emit", "memory", "stalled")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Plan:
     memory_rounds: int = 3
     idle_sessions: int = 20_000
     idle_subscribers: int = 2_000
+    stalled_rounds: int = 9
+    stalled_subscribers: int = 100
+    steady_events: int = 2_000
 
 
 def read_plan() -> Plan:
@@ -70,6 +73,9 @@ def quick_plan() -> Plan:
         memory_rounds=1,
         idle_sessions=2_000,
         idle_subscribers=200,
+        stalled_rounds=1,
+        stalled_subscribers=10,
+        steady_events=300,
     )
 
 

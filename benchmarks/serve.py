@@ -4,6 +4,7 @@ It prints its port, and it ends by itself when nobody has ended it, so that a ki
 leaves nothing behind.
 """
 
+import os
 import signal
 import socket
 import sys
@@ -17,6 +18,9 @@ def main(target: str) -> None:
     """Serves `target` ("package.module:app") on a free port of the loopback interface."""
     signal.alarm(LIFETIME)
     listener = socket.socket()
+    # Accepted connections inherit it; by default Linux lets it grow to megabytes.
+    if send_buffer := os.environ.get("BENCHMARK_SEND_BUFFER"):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(send_buffer))
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         target,

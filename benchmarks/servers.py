@@ -27,21 +27,25 @@ class RunningServer:
     pid: int
     port: int
 
-    def connect(self) -> socket.socket:
-        """Opens a connection to the server."""
-        return socket.create_connection(("127.0.0.1", self.port), START_TIMEOUT)
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        """Opens a connection to the server, with a receive buffer of so many bytes if given."""
+        connection = socket.socket()
+        connection.settimeout(START_TIMEOUT)
+        if receive_buffer is not None:
+            # Before connecting: it decides on the window.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            connection.connect(("127.0.0.1", self.port))
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def post(self, path: str) -> str:
         """Sends a POST without a body and returns the body of the answer."""
         with self.connect() as connection:
             connection.sendall(post_request(path))
-            answer = bytearray()
-            while chunk := connection.recv(65536):
-                answer += chunk
-        head, _, body = answer.partition(b"\r\n\r\n")
-        if b" 200 " not in head.partition(b"\r\n")[0]:
-            raise MeasurementFailed(f"POST {path} was answered with {bytes(head[:80])!r}")
-        return body.decode()
+            return read_answer(connection, path)
 
     def cpu_seconds(self) -> float:
         """Returns the processor time the server has used so far."""
@@ -104,6 +108,17 @@ def post_request(path: str) -> bytes:
     """Returns the bytes of a POST without a body, after which the server closes the connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     return f"{head}Content-Length: 0\r\n\r\n".encode()
+
+
+def read_answer(connection: socket.socket, path: str) -> str:
+    """Returns the body of the answer to a POST, as far as the server's close of the connection."""
+    answer = bytearray()
+    while chunk := connection.recv(65536):
+        answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise MeasurementFailed(f"POST {path} was answered with {bytes(head[:80])!r}")
+    return body.decode()
 
 
 def resident_bytes(pid: int) -> int:

@@ -19,6 +19,7 @@ from agentprogress import (
     Subscription,
 )
 from agentprogress.events import Event
+from agentprogress.registry import engine_of
 from agentprogress.testing import ManualClock
 
 
@@ -31,6 +32,12 @@ def on_virtual_time(**settings: Any) -> tuple[SessionRegistry, ManualClock]:
 def entered(block: AbstractContextManager[ProgressSession]) -> ProgressSession:
     """Enters a session's block in a context of its own: the test does not run inside it."""
     return contextvars.copy_context().run(block.__enter__)
+
+
+def retained(registry: SessionRegistry, session_id: str) -> list[bytes]:
+    """Returns the frames that a session's history holds."""
+    record = engine_of(registry).record(session_id)
+    return record.locked(lambda history: history.page(history.oldest - 1, len(history)).frames)
 
 
 async def settle() -> None:

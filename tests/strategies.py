@@ -98,7 +98,12 @@ RUNNING_EVENTS: st.SearchStrategy[Wire] = st.one_of(
         {"request_id": IDS, "prompt": TEXTS},
         schema=st.dictionaries(TEXTS, JSON, max_size=2),
     ),
-    _event("input.resolved", {"request_id": IDS, "outcome": st.just("answered")}, value=JSON),
+    _event(
+        "input.resolved",
+        {"request_id": IDS, "outcome": st.just("answered")},
+        value=JSON,
+        by=TEXTS,
+    ),
     _event("custom.emitted", {"name": IDS}, data=JSON),
     _event("cancel.requested", reason=TEXTS),
     _event("events.dropped", {"by_type": st.just({"log.message": 2})}),

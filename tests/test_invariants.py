@@ -29,7 +29,7 @@ from agentprogress.events import Event, LogMessage
 from agentprogress.registry import engine_of
 from agentprogress.testing import ManualClock
 
-from .kit import settle
+from .kit import retained, settle
 
 MAX_EVENTS = 8
 HISTORY_TTL, RESULT_TTL, TOMBSTONE_TTL = 50.0, 200.0, 400.0
@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
         engine = engine_of(self.registry)
         held = 0
         for record in engine.store:
-            frames: list[bytes] = record.locked(lambda h: h.frames_after(h.oldest - 1, h.head))
+            frames = retained(self.registry, record.id)
             assert len(frames) <= MAX_EVENTS
             held += sum(len(frame) + 256 for frame in frames) + len(record.life.result or b"")
             if not frames and record.ended:

@@ -109,7 +109,7 @@ WRITERS: dict[str, Callable[[Json], bytes]] = {
         frames.Tempo(f["server_time"], f["retry_window"]),
     ),
     "error": lambda f: frames.error(
-        f["code"], f["message"], f.get("retry_after"), f.get("session")
+        f["code"], f["message"], f.get("retry_after"), f.get("gone")
     ),
     "end": lambda f: frames.end(f["status"], f["head"]),
 }

@@ -80,6 +80,7 @@ class Driver(SubscriberBase):
 
     __slots__ = (
         "_channel",
+        "_close",
         "_connection",
         "_engine",
         "_gone",
@@ -116,6 +117,7 @@ class Driver(SubscriberBase):
         self._scheduled = inf
         self._gone = False
         self._channel: Channel | None = None
+        self._close: Close | None = None
         self._reading: anyio.CancelScope | None = None
         self._writer: anyio.CancelScope | None = None
 
@@ -135,21 +137,24 @@ class Driver(SubscriberBase):
 
     async def run(self, channel: Channel) -> None:
         """Serves the connection until either side is done with it."""
-        scope = anyio.CancelScope()
         try:
-            with scope:
-                self._reading = scope
+            with anyio.CancelScope() as self._reading:
                 await self._accept(channel)
                 # From here on others may write.
                 self._channel = channel
                 self.wake()
                 await channel.read(self.received)
+            if self._close is not None and not self._gone:
+                with anyio.CancelScope() as self._reading:
+                    await self._finish(channel, self._close)
         except _GONE:
             return
         finally:
             self._let_go()
             if self._writer is not None:
-                self._writer.cancel()
+                # What is being sent now may be the last that a client waits for.
+                settings = self._engine.settings
+                self._writer.deadline = anyio.current_time() + settings.close_timeout
 
     async def _accept(self, channel: Channel) -> None:
         accept = self._connection.next()
@@ -158,6 +163,21 @@ class Driver(SubscriberBase):
         self._schedule()
         await channel.send(accept)
         self._connection.wrote(self._host.heartbeats.now())
+
+    async def _finish(self, channel: Channel, close: Close) -> None:
+        """Closes, and waits for the peer to close as well.
+
+        Not by the writer: granian sends no close while somebody waits for the client (measured).
+        """
+        self._connection.writing(close, self._host.heartbeats.now())
+        self._schedule()
+        await channel.send(close)
+        self._connection.wrote(self._host.heartbeats.now())
+        # It has been told everything: neither the session nor a drain has to wait for its answer.
+        self._engine.dismiss(self)
+        self._schedule()
+        if not self._connection.over:
+            await channel.read(self.received)
 
     def received(self, data: str | bytes) -> None:
         """The client sent a message; one that is not text comes as bytes."""
@@ -197,7 +217,11 @@ class Driver(SubscriberBase):
         try:
             with self._writer:
                 while (step := self._next()) is not None:
-                    assert not isinstance(step, Answer)
+                    if isinstance(step, Close):
+                        self._close = step
+                        self._stop_reading()
+                        return
+                    assert isinstance(step, Write)
                     self._connection.writing(step, heartbeats.now())
                     self._schedule()
                     try:
@@ -209,9 +233,6 @@ class Driver(SubscriberBase):
         finally:
             self._writer = None
             self._schedule()
-            if self._connection.over and self._reading is not None:
-                # The stream is complete: the client need not be heard any more.
-                self._reading.cancel()
 
     def _next(self) -> Step | None:
         if self._gone:
@@ -255,10 +276,13 @@ class Driver(SubscriberBase):
         self._let_go()
         if self._writer is not None:
             self._writer.cancel()
-        if self._reading is not None:
-            self._reading.cancel()
+        self._stop_reading()
         if self._channel is not None:
             self._channel.abort()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _let_go(self) -> None:
         if self._gone:

@@ -75,8 +75,12 @@ class Endpoints:
             raise Forbidden("You may list your own sessions only.")
         most = self._engine.settings.max_listed_sessions
         limit = max(1, int(request.number("limit", most, most)))
-        sessions = self._registry.list(
-            owner=owner, status=query.get("status"), limit=limit, after=query.get("after")
+        status, after = query.get("status"), query.get("after")
+        known = after is None or self._goes_on_after(after, owner)
+        sessions = (
+            self._registry.list(owner=owner, status=status, limit=limit, after=after)
+            if known
+            else []
         )
         full = len(sessions) == limit
         return json_response(
@@ -86,6 +90,13 @@ class Endpoints:
                 "next": sessions[-1].id if full else None,
             },
         )
+
+    def _goes_on_after(self, after: str, owner: str | None) -> bool:
+        """False for what is not theirs: else one could ask which ids exist."""
+        try:
+            return owner is None or self._engine.record(after).life.owner == owner
+        except ProgressError:
+            return False
 
     async def snapshot(self, request: Request, found: Target) -> Response:
         """The state, now."""
@@ -107,7 +118,7 @@ class Endpoints:
         settings = self._engine.settings
         most = settings.max_page_events
         limit = max(1, int(request.number("limit", most, most)))
-        wait = request.number("wait", 0, settings.max_wait)
+        wait = self._patience(request, access)
         page = self._read(record, request.cursor, limit)
         if wait and not page.events and not page.done:
             await self._wait(record, access, wait)
@@ -144,7 +155,7 @@ class Endpoints:
     async def result(self, request: Request, found: Target) -> Response:
         """The result, once there is one."""
         record, access = await self._gate.enter(request, found.session_id, "follow")
-        wait = request.number("wait", 0, self._engine.settings.max_wait)
+        wait = self._patience(request, access)
         until = self._engine.clock.monotonic() + wait
         while wait > 0 and not record.ended and not self._engine.draining:
             await self._wait(record, access, wait)
@@ -155,6 +166,12 @@ class Endpoints:
             return json_response(202, {"status": record.status}, (b"retry-after", b"1"))
         error = _NoResult(f"The session is {record.status}: it has no result.")
         return problem(error, session={"status": record.status, "error": record.life.error})
+
+    def _patience(self, request: Request, access: Access) -> float:
+        """Returns the seconds for which a client waits, which end with its access."""
+        wait = request.number("wait", 0, self._engine.settings.max_wait)
+        left = access.seconds_left(self._engine.clock.wall())
+        return wait if left is None else max(0.0, min(wait, left))
 
     async def _wait(self, record: SessionRecord, access: Access, seconds: float) -> None:
         """Waits for something new in the log, the end, or a drain."""

@@ -105,7 +105,7 @@ class Host:
     @property
     def in_use(self) -> bool:
         """True while something here could not move to another loop."""
-        return bool(self.members or self._tasks)
+        return bool(self.members or self._tasks or len(self.heartbeats))
 
     def launch(self) -> None:
         """Starts the task."""

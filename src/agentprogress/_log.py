@@ -190,8 +190,10 @@ class SessionLog(ABC):
 
     def _account(self) -> None:
         """Tells the registry how many bytes this session holds by now."""
-        events = len(self.history) * self._hub.settings.event_overhead_bytes
         history = self.history
+        if self.ended and not len(history):
+            history.sweep()  # nothing is left but the state; encoded, it can be counted
+        events = len(history) * self._hub.settings.event_overhead_bytes
         held = history.size_bytes + history.swept_bytes + events + self.beside_bytes
         if held != self._accounted and not self._released:
             difference, self._accounted = held - self._accounted, held

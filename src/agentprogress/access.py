@@ -152,14 +152,17 @@ async def ask(authorize: Authorize, request: AccessRequest, now: float) -> Acces
     try:
         answer = authorize(request)
         access = await answer if inspect.isawaitable(answer) else answer
+        if access is not None and request.action not in access.actions:
+            access = None
         left = None if access is None else access.seconds_left(now)
     except ProgressError:
         raise
     except Exception as error:
         _logger.exception("authorize failed for session %s", request.session_id)
         raise ProgressError from error
-    if access is None or request.action not in access.actions:
+    if access is None:
         raise Forbidden("You may not do that with this session.")
-    if left is not None and left <= 0:
+    # So put that what is no number has expired, too.
+    if left is not None and not left > 0:
         raise TokenExpired
     return access

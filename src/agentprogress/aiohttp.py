@@ -99,19 +99,14 @@ class _WebSocket:
     def __init__(self, request: web.Request, settings: Settings) -> None:
         self._request = request
         self._settings = settings
-        self._closing: anyio.Event | None = None
         self.response = web.WebSocketResponse()
 
     async def send(self, step: Accept | Write | Close) -> None:
         if isinstance(step, Write):
             await self.response.send_str(str(step.data))
         elif isinstance(step, Close):
-            self._closing = anyio.Event()
-            try:
-                # It waits for the peer's close as well, as long as it was told below.
-                await self.response.close(code=step.code, message=step.reason.encode())
-            finally:
-                self._closing.set()
+            # It waits for the peer's close as well, for as long as it was told below.
+            await self.response.close(code=step.code, message=step.reason.encode())
         else:
             await self._accept(step.subprotocol)
 
@@ -134,8 +129,6 @@ class _WebSocket:
         async for message in self.response:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 received(message.data)
-        if self._closing is not None:
-            await self._closing.wait()
 
     def abort(self) -> None:
         _abort(self._request)

@@ -79,7 +79,8 @@ class EventBase(_Record):
     truncated_bytes: Count | None = None
 
     free_fields: ClassVar[tuple[str, ...]] = ()
-    """Names of fields that hold any JSON value: these are normalised and masked at emit."""
+    """Names of fields that hold any JSON value: these are normalised at emit and, but for a
+    ``schema``, which describes data and holds none, masked."""
 
 
 class ErrorInfo(_Record):
@@ -284,12 +285,16 @@ class InputRequested(EventBase):
 
 
 class InputResolved(EventBase):
-    """The question is settled: ``answered``, ``expired`` or ``cancelled``."""
+    """The question is settled: ``answered``, ``expired`` or ``cancelled``.
+
+    ``by`` is who answered, where that is known.
+    """
 
     type: Literal["input.resolved"] = "input.resolved"
     request_id: str
     outcome: str
     value: Any = None
+    by: str | None = None
     free_fields = ("value",)
 
 

@@ -30,16 +30,16 @@ __all__ = ["ALLOWED_ORIGIN", "Backend", "Decision", "prefix_of"]
 ALLOWED_ORIGIN = "https://app.example"
 
 # Small, so that a test reaches them: the history is trimmed, the heart beats, writes time out.
-SETTINGS = {
-    "max_history_events": 50,
-    "min_history_bytes": 1024,
-    "heartbeat_interval": 1.0,
-    "pong_timeout": 1.5,
-    "write_timeout": 1.0,
-    "snapshot_write_timeout": 1.0,
-    "close_timeout": 1.0,
-    "max_session_subscribers": 3,
-}
+SETTINGS = Settings(
+    max_history_events=50,
+    min_history_bytes=1024,
+    heartbeat_interval=1,
+    pong_timeout=1.5,
+    write_timeout=1,
+    snapshot_write_timeout=1,
+    close_timeout=1,
+    max_session_subscribers=3,
+)
 
 # There is no event for "nobody follows any more": it is asked for so often, and so long.
 _ASK_EVERY = 0.01
@@ -68,7 +68,7 @@ class Backend:
     """A registry and its jobs."""
 
     def __init__(self, prefix: str) -> None:
-        self.registry = SessionRegistry(Settings(base_url=prefix, **SETTINGS))
+        self.registry = SessionRegistry(replace(SETTINGS, base_url=prefix))
         self._sessions: dict[str, ProgressSession] = {}
         self._finish: dict[str, Callable[[], object]] = {}
         self._endings: dict[str, Callable[[BaseException | None], None]] = {}
@@ -106,7 +106,7 @@ class Backend:
         session = self._remember(context.run(block.__enter__))
 
         def end(error: BaseException | None) -> None:
-            context.run(block.__exit__, error and type(error), error, None)
+            context.run(block.__exit__, None if error is None else type(error), error, None)
 
         self._endings[session.id] = end
         return session.handle()

@@ -289,6 +289,15 @@ class WebSocket:
         self._protocol.send_binary(data)
         self._flush()
 
+    def round_trip(self) -> None:
+        """Returns once the server has read all that was sent: it has answered a ping."""
+        self._protocol.send_ping(b"all read")
+        self._flush()
+        while not (pongs := [event for event in self._events if event.opcode is Opcode.PONG]):
+            assert not self.over, f"closed: {self.close_code}"
+            self._events += self._advance()
+        self._events.remove(pongs[0])
+
     def close(self, *, reset: bool = False) -> None:
         """Leaves without a close frame: with FIN, or with RST."""
         if reset and self._connection.fileno() >= 0:

@@ -230,7 +230,7 @@ def test_a_session_that_is_gone_still_says_how_it_ended() -> None:
     connection.refused(SessionGone("s", "lost", "2026"))
     frame = steps(connection)[1]
     assert isinstance(frame, Write)
-    assert json.loads(frame.data)[0]["session"] == {"status": "lost", "ended_at": "2026"}
+    assert json.loads(frame.data)[0]["gone"] == {"status": "lost", "ended_at": "2026"}
 
 
 @pytest.mark.parametrize("error", [Draining(), TooManySubscribers("full")])

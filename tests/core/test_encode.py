@@ -16,6 +16,7 @@ from agentprogress.events import (
     CustomEvent,
     ErrorInfo,
     Event,
+    InputRequested,
     LogMessage,
     StepFailed,
     StepStarted,
@@ -360,6 +361,30 @@ def test_secrets_in_free_values_are_masked_before_they_are_cut() -> None:
     fields = {"password": "hunter2", "rest": "x" * 10_000}
     wire = lenient({"type": "log.message", "message": "m", "level": "info", "fields": fields})
     assert "hunter2" not in json.dumps(wire)
+
+
+PASSWORD_FORM = {
+    "type": "object",
+    "properties": {"password": {"type": "string", "title": "Password"}},
+    "required": ["password"],
+}
+
+
+def test_a_schema_describes_secrets_and_holds_none() -> None:
+    typed = InputRequested(request_id="r", prompt="Sign in", schema=PASSWORD_FORM)
+    assert strict(typed)["schema"] == PASSWORD_FORM
+    wire = {"type": "input.requested", "request_id": "r", "prompt": "?", "schema": PASSWORD_FORM}
+    assert lenient(wire)["schema"] == PASSWORD_FORM
+
+
+def test_redact_sees_schemas_too() -> None:
+    def redact(wire: dict[str, Any]) -> dict[str, Any]:
+        return {**wire, "schema": {"seen": wire["schema"] == PASSWORD_FORM}}
+
+    typed = InputRequested(request_id="r", prompt="Sign in", schema=PASSWORD_FORM)
+    assert strict(typed, redact)["schema"] == {"seen": True}
+    wire = {"type": "input.requested", "request_id": "r", "prompt": "?", "schema": PASSWORD_FORM}
+    assert lenient(wire, redact)["schema"] == {"seen": True}
 
 
 def test_redact_sees_whole_plain_values_and_replaces_the_masking() -> None:

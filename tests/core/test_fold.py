@@ -137,7 +137,7 @@ def test_frames_fold_like_the_events_they_hold(run: list[Wire]) -> None:
     history = History("s", "0123456789", DEFAULT)
     fold = Fold("s", "0123456789", DEFAULT)
     history.append(Encoded(TIME, encoder.lenient(wire)) for wire in run)
-    for frame in history.frames_after(0, 100):
+    for frame in history.page(0, 100).frames:
         fold.apply(json.loads(frame))
     assert history.fold().state() == fold.state()
 

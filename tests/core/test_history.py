@@ -32,12 +32,12 @@ def history(events: int, *, keep: int = 1000, swept: bool = False) -> History:
 
 
 def seqs(made: History) -> list[int]:
-    return [json.loads(frame)["seq"] for frame in made.frames_after(made.oldest - 1, 10_000)]
+    return [json.loads(frame)["seq"] for frame in made.page(made.oldest - 1, 10_000).frames]
 
 
 def test_each_event_gets_the_next_seq_in_front_of_its_own_bytes() -> None:
     made = history(2)
-    assert made.frames_after(0, 1) == [
+    assert made.page(0, 1).frames == [
         b'{"seq":1,"time":"2026-11-22T19:30:00.000Z","type":"log.message","level":"info","message":"0"}'
     ]
     assert (made.head, made.oldest, len(made), seqs(made)) == (2, 1, 2, [1, 2])
@@ -105,7 +105,7 @@ def test_bounds_hold_bytes_add_up_and_nothing_of_the_state_is_lost(
         made.append(chunk)
         for time, body in chunk:
             whole.apply({"seq": whole.seq + 1, "time": time, **json.loads(body)})
-        frames = made.frames_after(made.oldest - 1, 10_000)
+        frames = made.page(made.oldest - 1, 10_000).frames
         assert made.size_bytes == sum(map(len, frames))
         assert len(frames) <= limits.max_history_events
         assert made.size_bytes <= limits.max_history_bytes

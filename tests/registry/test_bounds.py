@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -98,6 +102,16 @@ def test_then_running_sessions_keep_only_a_small_history() -> None:
     fill(sessions[0], 50)
     assert retained(registry, "a") < 10
     assert sessions[0].snapshot().seq == 106
+
+
+def test_a_last_event_that_is_larger_than_the_history_leaves_a_state_that_is_counted() -> None:
+    registry = SessionRegistry(SMALL)
+    with registry.open(session_id="job") as session:
+        fill(session, 30)
+        engine_of(registry).record("job").shrink(8 * KIB)
+        session.complete("r" * 10 * KIB)
+    assert retained(registry, "job") == 0
+    assert registry.stats().held_bytes == counted(registry) > 30 * KIB
 
 
 def test_then_the_oldest_results_that_nobody_follows() -> None:
@@ -202,6 +216,16 @@ def test_a_try_to_evict_in_vain_is_not_repeated_for_each_event() -> None:
     assert len(looks) <= 2
 
 
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads take turns so often that each order of their steps comes up."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
 def test_threads_that_all_push_over_the_bound_do_not_deadlock_and_the_count_stays_exact() -> None:
     registry = SessionRegistry(SMALL)
 
@@ -215,6 +239,15 @@ def test_threads_that_all_push_over_the_bound_do_not_deadlock_and_the_count_stay
         for future in [pool.submit(work, thread) for thread in range(4)]:
             future.result()
     assert registry.stats().held_bytes == counted(registry) <= SMALL.max_store_bytes
+
+
+def test_nothing_refers_to_a_session_that_was_deleted_while_its_history_was_large() -> None:
+    registry = SessionRegistry(SMALL)
+    ended(registry, "large", 50)
+    record = weakref.ref(engine_of(registry).record("large"))
+    registry.delete("large")
+    gc.collect()
+    assert record() is None
 
 
 @async_test

@@ -7,8 +7,7 @@ import pytest
 
 from agentprogress import ProgressSession
 from agentprogress.errors import SessionGone, SessionUnknown
-from agentprogress.registry import engine_of
-from tests.kit import following, on_virtual_time, settle
+from tests.kit import following, on_virtual_time, retained, settle
 
 async_test = pytest.mark.anyio
 
@@ -83,8 +82,7 @@ def test_the_private_data_of_a_session_is_told_to_nobody_else() -> None:
         session_id="job", owner="ann@example.org", private={"row": "p7q"}
     ) as session:
         session.log("x")
-    frames = engine_of(registry).record("job").locked(lambda history: history.frames_after(0, 10))
-    text = b"".join(frames).decode() + registry.snapshot("job").model_dump_json()
+    text = b"".join(retained(registry, "job")).decode() + registry.snapshot("job").model_dump_json()
     assert "ann@example.org" not in text
     assert "p7q" not in text
     assert registry.get("job").private == {"row": "p7q"}

@@ -26,7 +26,7 @@ from agentprogress.events import (
     TextDelta,
 )
 from agentprogress.registry import engine_of
-from tests.kit import entered, following, on_virtual_time, settle
+from tests.kit import entered, following, on_virtual_time, retained, settle
 
 async_test = pytest.mark.anyio
 
@@ -38,10 +38,10 @@ class Quote(CustomEvent, name="tests.quote"):
 
 def messages(registry: SessionRegistry, session_id: str) -> list[str]:
     """Returns the log messages that are retained, as they went into the log."""
-    record = engine_of(registry).record(session_id)
-    frames = record.locked(lambda history: history.frames_after(history.oldest - 1, history.head))
     return [
-        LogMessage.model_validate_json(f, strict=False).message for f in frames if b'"log.' in f
+        LogMessage.model_validate_json(frame, strict=False).message
+        for frame in retained(registry, session_id)
+        if b'"log.' in frame
     ]
 
 

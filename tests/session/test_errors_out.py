@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from agentprogress import PublicError, SessionRegistry, Settings
-from agentprogress.registry import engine_of
-from tests.kit import on_virtual_time
+from tests.kit import on_virtual_time, retained
 
 SECRET = "postgres://admin:hunter2@db"
 
@@ -25,8 +24,8 @@ def failed(registry: SessionRegistry, error: BaseException | str) -> str:
             step.fail(error)
             raise ValueError
         raise error
-    frames = engine_of(registry).record("job").locked(lambda h: h.frames_after(0, h.head))
-    return b"\n".join(frames).decode() + registry.snapshot("job").model_dump_json()
+    told = b"\n".join(retained(registry, "job")).decode()
+    return told + registry.snapshot("job").model_dump_json()
 
 
 def test_an_exception_leaves_only_a_reference(caplog: pytest.LogCaptureFixture) -> None:

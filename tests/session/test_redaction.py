@@ -9,13 +9,14 @@ import pytest
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.events import LogMessage
 from agentprogress.registry import engine_of
+from tests.kit import retained
 
 
 def told(registry: SessionRegistry, session_id: str) -> str:
     record = engine_of(registry).record(session_id)
-    frames = record.locked(lambda history: history.frames_after(0, history.head))
     result = record.life.result or b""
-    return b"\n".join([*frames, result, record.history.head_json()]).decode()
+    state = record.history.head_json()
+    return b"\n".join([*retained(registry, session_id), result, state]).decode()
 
 
 def emit_secrets(session: ProgressSession) -> None:

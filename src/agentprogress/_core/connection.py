@@ -233,8 +233,8 @@ class Connection:
         if come_back:
             self._come_back(retry_after or 0.0)
         else:
-            session = error.session if isinstance(error, SessionGone) else None
-            self._tell(error.code, str(error), retry_after, session)
+            gone = error.session if isinstance(error, SessionGone) else None
+            self._tell(error.code, str(error), retry_after, gone)
 
     def received(self, data: str | bytes) -> None:
         """The client sent a message; one that is not text comes as bytes."""
@@ -375,9 +375,9 @@ class Connection:
         code: str,
         message: str,
         retry_after: float | None = None,
-        session: dict[str, str] | None = None,
+        gone: dict[str, str] | None = None,
     ) -> None:
-        self._control("error", frames.error(code, message, retry_after, session))
+        self._control("error", frames.error(code, message, retry_after, gone))
         self._close(CODES[code].websocket, code)
 
     def _snapshot(self, seq: int, state: bytes, epoch: str) -> None:

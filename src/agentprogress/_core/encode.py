@@ -16,7 +16,7 @@ from ..errors import EventTooLarge, InvalidEvent
 from ..events import CustomEvent, EventBase, UnknownEvent, parse_event
 from ..settings import Settings
 from .jsonable import clean_text, encode_json, is_object, mask_secrets, plain_value
-from .repair import IDS, Repair, withheld_error
+from .repair import DESCRIPTIONS, IDS, Repair, withheld_error
 
 __all__ = ["Encoder", "Redact"]
 
@@ -145,8 +145,9 @@ class Encoder:
         for name, field in type(event).model_fields.items():
             value = getattr(event, name)
             if value is not None and name not in ("seq", "time"):
-                plain = plain_value(value, limit)
-                wire[field.alias or name] = mask(plain) if name in event.free_fields else plain
+                key, plain = field.alias or name, plain_value(value, limit)
+                masked = name in event.free_fields and key not in DESCRIPTIONS
+                wire[key] = mask(plain) if masked else plain
         return wire
 
     # The sugar's wire objects

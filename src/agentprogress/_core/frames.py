@@ -100,9 +100,9 @@ def error(
     code: str,
     message: str,
     retry_after: float | None = None,
-    session: dict[str, str] | None = None,
+    gone: dict[str, str] | None = None,
 ) -> bytes:
-    """Followed by a close; `session` is what is still known of one that is gone."""
+    """Followed by a close; `gone` is what is still known of a session that is."""
     frame: dict[str, Any] = {
         "type": "error",
         "code": code,
@@ -111,8 +111,8 @@ def error(
     }
     if retry_after is not None:
         frame["retry_after"] = round(retry_after, 3)
-    if session is not None:
-        frame["session"] = session
+    if gone is not None:
+        frame["gone"] = gone
     return encode_json(frame)
 
 

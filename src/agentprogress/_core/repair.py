@@ -25,20 +25,22 @@ from .jsonable import (
     plain_value,
 )
 
-__all__ = ["IDS", "Repair", "withheld_error"]
+__all__ = ["DESCRIPTIONS", "IDS", "Repair", "withheld_error"]
 
 IDS: Final = frozenset({"step_id", "parent_id", "message_id", "artifact_id", "request_id"})
+# They describe data and hold none: a field called `password` in a form is no password.
+DESCRIPTIONS: Final = frozenset({"schema"})
 # A delta was split when it was taken: to cut it would lose text.
 _WHOLE = frozenset({"delta"})
 _NUMBERS = frozenset({"current", "total", "weight", "cost"})
 _COUNTS = frozenset({"attempt", "input_tokens", "output_tokens", "result_bytes"})
 _FREE = frozenset({"input", "output", "data", "value"})
 # These are objects on the wire even when they were cut, or never were one.
-_OBJECTS = frozenset({"fields", "metadata", "schema"})
+_OBJECTS = frozenset({"fields", "metadata"})
 # Bounded by those who make them, in `Encoder.result` and in the outbox.
 _TAKEN = frozenset({"result", "by_type", "truncated_bytes"})
 # Where even a short text may be wrong.
-_SHAPED = _NUMBERS | _COUNTS | _FREE | _OBJECTS | _TAKEN | {"error", "plan"}
+_SHAPED = _NUMBERS | _COUNTS | _FREE | _OBJECTS | DESCRIPTIONS | _TAKEN | {"error", "plan"}
 
 _DIGEST_BYTES = 8
 # A plan is a list, and may take as much as so many other fields.
@@ -121,16 +123,25 @@ class Repair:
         return None if number is None else int(max(-EXACT, min(EXACT, number)))
 
     def _free(self, value: Any) -> Any:
+        return self._kept(value, mask=self._mask)
+
+    def _kept(self, value: Any, *, mask: bool) -> Any:
         # A field is cut to its size, but what is too wide becomes a repr as a whole, so the walk is
         # allowed an event's worth of nodes.
         plain = plain_value(value, self._settings.max_event_bytes, self._fallback)
-        kept, over = cut_value(mask_secrets(plain) if self._mask else plain, self._limit)
+        kept, over = cut_value(mask_secrets(plain) if mask else plain, self._limit)
         self.cut_bytes += over
         return kept
 
     def _object(self, value: Any) -> dict[str, Any]:
+        return self._as_object(value, mask=self._mask)
+
+    def _description(self, value: Any) -> dict[str, Any]:
+        return self._as_object(value, mask=False)
+
+    def _as_object(self, value: Any, *, mask: bool) -> dict[str, Any]:
         before = self.cut_bytes
-        kept = self._free(value)
+        kept = self._kept(value, mask=mask)
         if is_object(kept):
             return kept
         return {"truncated" if self.cut_bytes > before else "value": kept}
@@ -170,6 +181,7 @@ class Repair:
         **dict.fromkeys(_COUNTS, _count),
         **dict.fromkeys(_FREE, _free),
         **dict.fromkeys(_OBJECTS, _object),
+        **dict.fromkeys(DESCRIPTIONS, _description),
         **dict.fromkeys(_TAKEN, _taken),
         "error": _error,
         "plan": _plan,

@@ -18,7 +18,8 @@ class Site:
 
     def __init__(self, registry: SessionRegistry) -> None:
         self.home: str | None = None
-        self._progress = ProgressApp(registry)
+        # The command has handlers of its own, which ask the session to stop first.
+        self._progress = ProgressApp(registry, chain_signals=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

@@ -53,7 +53,8 @@ class MemoryStore:
         self._results: dict[SessionRecord, None] = {}
         self._wheel: Wheel[_Expiring] = Wheel()
         self._expires: dict[SessionRecord, float] = {}
-        self._relieving = threading.Lock()
+        # Reentrant: a signal handler may open a session in the middle of an eviction.
+        self._relieving = threading.RLock()
         self._counting = threading.Lock()
         # Where eviction is tried: the bound, or above it while nothing may go.
         self._crowded_at = settings.max_store_bytes
@@ -88,10 +89,8 @@ class MemoryStore:
         Raises:
             TooManySessions: there is no room, after everything that may go has gone.
         """
-        if self._over:
-            self.relieve()
-            if self._over:
-                raise TooManySessions(f"max_store_bytes is {self._settings.max_store_bytes}")
+        if not self._make_room():
+            raise TooManySessions(f"max_store_bytes is {self._settings.max_store_bytes}")
         with self._lock:
             earlier = self._records.get(record.id)
             full = earlier is None and len(self._records) >= self._settings.max_sessions
@@ -110,11 +109,14 @@ class MemoryStore:
             earlier.release()
 
     def account(self, record: SessionRecord, size_bytes: int) -> None:
-        """Adds to the bytes held; its caller has the record's lock, so this takes no other."""
+        """Adds to the bytes held; its caller has the record's lock, so this takes no other's."""
+        grows = size_bytes > 0  # one that leaves gives back what it held
+        is_large = grows and record.history.size_bytes > self._settings.min_history_bytes
+        # Nothing in here is called, so no signal handler that emits can meet itself.
         with self._counting:
             self.size_bytes += size_bytes
-        if record.history.size_bytes > self._settings.min_history_bytes:
-            self._large[record] = None
+            if is_large:
+                self._large[record] = None
 
     @property
     def _over(self) -> bool:
@@ -186,7 +188,7 @@ class MemoryStore:
 
     def _forget(self, record: SessionRecord) -> None:
         self._histories.pop(record, None)
-        self._large.pop(record, None)
+        self._forget_large(record)
         self._results.pop(record, None)
         self._expires.pop(record, None)
         self._wheel.discard(record)
@@ -251,30 +253,67 @@ class MemoryStore:
     # Eviction
 
     def relieve(self) -> None:
-        """Evicts, in the order above, until the bytes held are within the bound.
+        """Evicts until the bytes held are within the bound, unless another thread is at it.
 
-        Each record is looked at once: what has gone is not looked at again, and after a try in vain
-        there is none before much more is held, or a session has ended.
+        After a try in vain there is none before much more is held, or a session has ended.
         """
-        if not self._relieving.acquire(blocking=False):
-            return
-        try:
-            while self._over and (record := self._first(self._histories)):
-                self._drop_history(record)
-            while self._over and (record := self._first(self._large)):
-                self._large.pop(record, None)
-                record.shrink(self._settings.min_history_bytes)
-            while self._over and self._remove_oldest_unfollowed():
-                pass
-            bound = self._settings.max_store_bytes
-            step = self._settings.max_history_bytes
-            self._crowded_at = self.size_bytes + step if self._over else bound
-        finally:
-            self._relieving.release()
+        # Again when it is done: who found it at work has left what was over to it.
+        while self.crowded and self._relieving.acquire(blocking=False):
+            try:
+                self._evict()
+            finally:
+                self._relieving.release()
 
-    def _first(self, records: dict[SessionRecord, None]) -> SessionRecord | None:
+    def _make_room(self) -> bool:
+        """Evicts until the bytes held are within the bound; False when nothing more may go.
+
+        Waits for another thread that is at it: what that one has in hand may be all there is to
+        go. The lock is held with no other that an eviction takes.
+        """
+        if not self._over:
+            return True
+        with self._relieving:
+            enough = self._evict()
+        self.relieve()
+        return enough
+
+    def _evict(self) -> bool:
+        """Lets go in the order above, until it is enough; False when that cannot be reached.
+
+        Each record is looked at once for each kind: what has gone is not looked at again.
+        """
+        # The order is kept at each step: other threads go on to end sessions and to fill them.
+        while self._over:
+            # Before the look: a session that ends after it makes another try worth while.
+            self._crowded_at = self.size_bytes + self._settings.max_history_bytes
+            if not self._evict_one():
+                return False
+        self._crowded_at = self._settings.max_store_bytes
+        return True
+
+    def _evict_one(self) -> bool:
         with self._lock:
-            return next(iter(records), None)
+            record = next(iter(self._histories), None)
+        if record is not None:
+            self._drop_history(record)
+            return True
+        record = self._take_large()
+        if record is not None:
+            record.shrink(self._settings.min_history_bytes)
+            return True
+        return self._remove_oldest_unfollowed()
+
+    def _forget_large(self, record: SessionRecord) -> None:
+        with self._counting:
+            if record in self._large:
+                del self._large[record]
+
+    def _take_large(self) -> SessionRecord | None:
+        with self._counting:
+            for record in self._large:
+                del self._large[record]
+                return record
+        return None
 
     def _remove_oldest_unfollowed(self) -> bool:
         with self._lock:
@@ -286,5 +325,5 @@ class MemoryStore:
     def _drop_history(self, record: SessionRecord) -> None:
         with self._lock:
             self._histories.pop(record, None)
-            self._large.pop(record, None)
+        self._forget_large(record)
         record.drop_history()
