@@ -108,9 +108,7 @@ WRITERS: dict[str, Callable[[Json], bytes]] = {
         SessionStatus.RUNNING if f["producer"] == "alive" else SessionStatus.WAITING,
         frames.Tempo(f["server_time"], f["retry_window"]),
     ),
-    "error": lambda f: frames.error(
-        f["code"], f["message"], f.get("retry_after"), f.get("gone")
-    ),
+    "error": lambda f: frames.error(f["code"], f["message"], f.get("retry_after"), f.get("gone")),
     "end": lambda f: frames.end(f["status"], f["head"]),
 }
 NEEDED = {

@@ -220,6 +220,14 @@ class SessionInputs(SessionLog):
                 question.outcome = Outcome.CANCELLED
             self._closed = [*self._closed, *inputs.open.values()]
 
+    def _end_inputs(self) -> None:
+        """The same at the end: what was answered stays known to those who say it once more."""
+        inputs = self._inputs
+        self._forget_inputs()
+        if inputs is not None and inputs.settled:
+            inputs.open, inputs.answer = {}, None
+            self._inputs = inputs
+
     def _let_go(self) -> None:
         """Wakes those whose questions are settled; without the lock."""
         with self._lock:

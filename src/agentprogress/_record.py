@@ -162,7 +162,7 @@ class SessionRecord(SessionInputs):
         life.result = result
         life.error = error
         life.on_cancel = life.plan = life.unstarted = life.metadata = None
-        self._forget_inputs()
+        self._end_inputs()
         self.beside_bytes = len(result or b"")
         self._account()
 

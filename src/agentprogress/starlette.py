@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from fastapi.params import Depends
 
 __all__ = ["progress_lifespan", "progress_router", "progress_routes"]
+
+_logger = logging.getLogger("agentprogress")
 
 
 def progress_routes(
@@ -194,7 +197,12 @@ class _Handshake:
             dependency_overrides_provider=websocket.app,
         )
         told = _Told()
-        await route.app(_as_get(websocket.scope), told.receive, told.send)
+        try:
+            await route.app(_as_get(websocket.scope), told.receive, told.send)
+        except Exception:
+            # A request would be answered with 500 by the framework; for a WebSocket nobody does it.
+            _logger.exception("a dependency failed in a WebSocket's handshake")
+            return ProgressError()
         return told.error()
 
 

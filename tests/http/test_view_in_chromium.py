@@ -151,6 +151,28 @@ async def test_a_refused_session_says_why_and_gives_up(site: Site) -> None:
     await expect(page.locator("#notices")).to_contain_text("its record is gone")
 
 
+async def test_a_session_that_waits_shows_its_question_and_that_it_is_settled(site: Site) -> None:
+    form = {"type": "object", "properties": {"password": {"type": "string"}}}
+    with site.registry.open() as session:
+        session.suspend("May I sign in?", schema=form)
+    page = await site.open(session)
+    body, question = page.locator("body"), page.locator("#requests .request")
+    await expect(body).to_have_attribute("data-status", "waiting")
+    await expect(page.locator("#status")).to_have_text("Waiting")
+    await expect(question).to_have_count(1)
+    await expect(question).to_contain_text("May I sign in?")
+    await expect(question).to_contain_text('"password": {')
+    (request,) = session.snapshot().requests
+    site.registry.answer(session.id, request.request_id, {"password": "hunter2"})
+    await expect(page.locator("#requests-panel")).to_be_hidden()
+    await expect(page.locator("#notices")).to_contain_text("The question is settled")
+    with site.registry.open(session_id=session.id, existing="resume"):
+        await expect(body).to_have_attribute("data-status", "running")
+        await expect(page.locator("#notices")).to_have_text("")
+    await expect(body).to_have_attribute("data-status", "completed")
+    assert "hunter2" not in await page.content()
+
+
 async def test_markup_in_texts_is_text(site: Site) -> None:
     hostile = '<img src=x onerror="document.title=1"><script>1</script>'
     with site.registry.open(title=hostile) as session:

@@ -188,8 +188,10 @@ async def test_the_first_answer_wins_and_the_same_one_again_is_accepted() -> Non
         assert resolved(session, registry) == [("q", "answered", {"a": 1, "b": [True]})]
         with pytest.raises(InputSettled, match="no open question 'other'"):
             registry.answer("job", "other", True)
+    # Also when the answer was what ended the session, and the response to it was lost.
+    registry.answer("job", "q", {"a": 1, "b": [True]})
     with pytest.raises(InputSettled):
-        registry.answer("job", "q", {"a": 1, "b": [True]})
+        registry.answer("job", "q", {"a": 2})
 
 
 @async_test

@@ -87,6 +87,12 @@ function started(state, { title, metadata, attempt, time, plan }) {
   });
 }
 
+/** Whoever was to end what is open has gone; what is planned is still to come. */
+function resumed(state, event) {
+  state.status = "running";
+  closeOpen(state, "interrupted", timeOf(event.time), true);
+}
+
 function retrying(state, event) {
   state.status = "pending";
   state.attempt = countOf(event.attempt) || state.attempt;
@@ -258,7 +264,7 @@ function eventsDropped(state, event) {
 const RULES = new Map(Object.entries({
   "session.started": started,
   "session.waiting": (state) => { state.status = "waiting"; },
-  "session.resumed": (state) => { state.status = "running"; },
+  "session.resumed": resumed,
   "session.retrying": retrying,
   "session.completed": ended("completed"),
   "session.failed": ended("failed"),

@@ -243,6 +243,7 @@ function notices(state, status, follower, nowMs) {
   if (follower.state === "gave_up") found.push(["bad", follower.sentence]);
   if (follower.state === "reconnecting" && follower.epoch === null) found.push(["wait", `${follower.sentence} This page keeps trying.`]);
   if (view.producer === "stalled" && !isOver) found.push(["wait", "The producer has given no sign of life for a while."]);
+  if (status === "waiting" && state.requests.size === 0) found.push(["wait", "The question is settled; the session is about to go on."]);
   if (state.cancel_requested && !isOver) found.push(["wait", "Cancellation was requested; the session is winding up."]);
   if (state.error && status === "pending") {
     const waitMs = Date.parse(state.retry_at) - nowMs;

@@ -1,0 +1,300 @@
+"""The examples with a login, on a real uvicorn: one line protects every route there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx2
+import pytest
+import websockets
+from fastapi import Depends, FastAPI, HTTPException, Request
+
+from agentprogress import SessionRegistry
+from agentprogress._http import ROUTES
+from agentprogress.access import Access, AccessRequest
+from agentprogress.starlette import progress_router
+from examples import fastapi_login, fastapi_owners
+from examples.fastapi_login import current_user
+
+from .asking import bearer_protocol
+from .peers import serving
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """uvicorn runs on asyncio."""
+    return "asyncio"
+
+
+pytestmark = pytest.mark.anyio
+
+ANN = {"Authorization": "Bearer login-of-ann"}
+BOB = {"Authorization": "Bearer login-of-bob"}
+WRONG: tuple[dict[str, str], ...] = (
+    {},
+    {"Authorization": "Bearer wrong"},
+    {"Authorization": "Basic bG9naW4tb2YtYW5u"},
+    {"Cookie": "login=wrong"},
+)
+EVERY = [(method, route) for route in ROUTES for method in route.methods]
+
+
+@pytest.fixture(autouse=True)
+def no_override_stays() -> Iterator[None]:
+    yield
+    for app in (fastapi_login.app, fastapi_owners.app):
+        app.dependency_overrides.clear()
+
+
+class Site:
+    """A served application."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        async with httpx2.AsyncClient(base_url=self.address, timeout=20) as client:
+            return await client.request(method, f"/progress{path}", **more)
+
+    async def follow(
+        self, session_id: str, headers: dict[str, str], subprotocols: tuple[str, ...] = ()
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Follows by WebSocket to the close; returns the frames and its code."""
+        url = f"{self.address.replace('http', 'ws', 1)}/progress/sessions/{session_id}/ws"
+        offered: Any = list(subprotocols) or None
+        frames: list[dict[str, Any]] = []
+        async with websockets.connect(
+            url, additional_headers=headers, subprotocols=offered, proxy=None
+        ) as socket:
+            with suppress(websockets.ConnectionClosedError):
+                async for text in socket:
+                    frames += json.loads(text)
+        return frames, socket.close_code
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncGenerator[Site]:
+    async with serving(app) as address:
+        yield Site(address)
+
+
+def ended(registry: SessionRegistry, **options: Any) -> str:
+    with registry.open(**options) as session:
+        session.log("one")
+        session.complete("done")
+    return session.id
+
+
+def at(path: str, session_id: str) -> str:
+    return path.format(session_id=session_id, request_id="q")
+
+
+@pytest.mark.parametrize("app", [fastapi_login, fastapi_owners], ids=["login", "owners"])
+async def test_no_route_answers_anybody_without_the_right_login(app: Any) -> None:
+    session_id = ended(app.registry, owner="ann")
+    async with served(app.app) as site:
+        for headers in WRONG:
+            for method, route in EVERY:
+                answer = await site.ask(method, at(route.path, session_id), headers=headers)
+                assert answer.status_code == 401, route
+                if method != "HEAD":
+                    assert answer.json() == {"detail": "Log in first."}
+            frames, code = await site.follow(session_id, headers)
+            assert [(each["code"], each["message"]) for each in frames] == [
+                ("unauthorized", "Log in first.")
+            ]
+            assert code == 4401
+        for each in ("wrong", "", "\xff"):
+            frames, code = await site.follow(session_id, {}, (bearer_protocol(each),))
+            assert ([each["type"] for each in frames], code) == (["error"], 4401)
+
+
+# What each route says to somebody who may: of an ended session, and without a body.
+FOUND = {
+    ("GET", "list"): 200,
+    ("HEAD", "list"): 200,
+    ("GET", "ws"): 400,
+    ("HEAD", "ws"): 400,
+    ("POST", "cancel"): 200,
+    ("POST", "answer"): 400,
+}
+
+
+@pytest.mark.parametrize(
+    "login",
+    [ANN, {"Cookie": "login=login-of-ann"}, {"Cookie": "a=b; login=login-of-ann"}],
+    ids=["bearer", "cookie", "cookies"],
+)
+async def test_every_route_answers_the_right_login(login: dict[str, str]) -> None:
+    session_id = ended(fastapi_owners.registry, owner="ann")
+    async with served(fastapi_owners.app) as site:
+        for method, route in EVERY:
+            answer = await site.ask(method, at(route.path, session_id), headers=login)
+            assert answer.status_code == FOUND.get((method, route.name), 200), route
+        frames, code = await site.follow(session_id, login)
+        assert (frames[-1]["type"], code) == ("end", 1000)
+
+
+async def test_with_a_login_alone_whoever_knows_an_id_may_follow_it() -> None:
+    registry = fastapi_login.registry
+    with registry.open(owner="ann") as session:
+        async with served(fastapi_login.app) as site:
+            path = f"/sessions/{session.id}"
+            assert (await site.ask("GET", path, headers=BOB)).status_code == 200
+            # Whoever logs in by bearer has no other one to send: that takes an `authorize`.
+            assert (await site.ask("POST", f"{path}/cancel", headers=ANN)).status_code == 403
+            token = {"Authorization": f"Bearer {session.handle()['control_token']}"}
+            both = {"Cookie": "login=login-of-ann", **token}
+            assert (await site.ask("POST", f"{path}/cancel", headers=token)).status_code == 401
+            assert not session.cancel_requested
+            assert (await site.ask("POST", f"{path}/cancel", headers=both)).status_code == 202
+            assert session.cancel_requested
+
+
+async def test_owners_alone_follow_control_and_list() -> None:
+    async with served(fastapi_owners.app) as site:
+        async with httpx2.AsyncClient(base_url=site.address) as client:
+            handle = (await client.post("/runs/report-7", headers=ANN)).json()
+            assert (await client.post("/runs/report-8")).status_code == 401
+        path = handle["url"].removeprefix("/progress")
+        for method, route in EVERY:
+            if route.name not in ("list", "view", "health"):
+                answer = await site.ask(method, at(route.path, "report-7"), headers=BOB)
+                assert answer.status_code in (403, 400 if route.name == "ws" else 403), route
+        frames, code = await site.follow("report-7", BOB)
+        assert ([frame["code"] for frame in frames], code) == (["forbidden"], 4403)
+        assert (await site.ask("GET", "/sessions", headers=BOB)).json()["sessions"] == []
+        (listed, *_) = (await site.ask("GET", "/sessions?status=running", headers=ANN)).json()[
+            "sessions"
+        ]
+        assert listed["session_id"] == "report-7"
+        cancelled = await site.ask("POST", f"{path}/cancel", headers=ANN)
+        assert cancelled.status_code in (200, 202)
+        frames, code = await site.follow("report-7", {}, (bearer_protocol("login-of-ann"),))
+        assert (frames[-1]["type"], code) == ("end", 1000)
+
+
+async def test_the_applications_overrides_hold_for_websockets_too() -> None:
+    session_id = ended(fastapi_owners.registry, owner="carol")
+    app = fastapi_owners.app
+
+    def carol(request: Request) -> str:
+        request.state.user = "carol"
+        return "carol"
+
+    async with served(app) as site:
+        assert (await site.follow(session_id, {}))[1] == 4401
+        app.dependency_overrides[current_user] = carol
+        frames, code = await site.follow(session_id, {})
+        assert (frames[-1]["type"], code) == ("end", 1000)
+        assert (await site.ask("GET", f"/sessions/{session_id}")).status_code == 200
+        app.dependency_overrides.clear()
+        assert (await site.follow(session_id, {}))[1] == 4401
+
+
+class Guard:
+    """An application with a dependency of the test's, one session, and what happened."""
+
+    def __init__(self, dependency: Any) -> None:
+        self.registry = SessionRegistry()
+        self.session_id = ended(self.registry)
+        self.app = FastAPI()
+        self.asked: list[AccessRequest] = []
+        router = progress_router(self.registry, self._authorize, [Depends(dependency)])
+        self.app.include_router(router, prefix="/progress")
+
+    def _authorize(self, request: AccessRequest) -> Access:
+        self.asked.append(request)
+        return Access()
+
+    async def tried(self) -> tuple[int, list[dict[str, Any]], int | None]:
+        """Returns what a request and a WebSocket get."""
+        async with served(self.app) as site:
+            answer = await site.ask("GET", f"/sessions/{self.session_id}")
+            frames, code = await site.follow(self.session_id, {})
+        return answer.status_code, frames, code
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "close"),
+    [
+        (401, "unauthorized", 4401),
+        (403, "forbidden", 4403),
+        (402, "forbidden", 4403),
+        (404, "not_found", 4406),
+        (500, "internal", 4107),
+        (503, "internal", 4107),
+    ],
+)
+async def test_a_dependency_refuses_by_status(status: int, code: str, close: int) -> None:
+    async def dependency() -> None:
+        raise HTTPException(status, "Your plan is over.")
+
+    guard = Guard(dependency)
+    refused, frames, closed = await guard.tried()
+    assert refused == status
+    assert [(each["code"], each["message"]) for each in frames] == [(code, "Your plan is over.")]
+    assert closed == close
+    assert guard.asked == []
+
+
+async def test_what_a_dependency_needs_and_does_not_get_is_a_refusal() -> None:
+    def dependency(plan: int) -> int:
+        return plan
+
+    refused, frames, closed = await Guard(dependency).tried()
+    assert refused == 422
+    assert ([frame["code"] for frame in frames], closed) == (["forbidden"], 4403)
+
+
+async def test_a_dependency_with_a_cleanup_is_cleaned_up_once_for_each_handshake() -> None:
+    steps: list[str] = []
+
+    async def dependency(request: Request) -> AsyncGenerator[str]:
+        steps.append("begin")
+        request.state.user = "ann"
+        try:
+            yield "ann"
+        finally:
+            steps.append("clean")
+
+    guard = Guard(dependency)
+    status, frames, code = await guard.tried()
+    assert (status, frames[-1]["type"], code) == (200, "end", 1000)
+    assert steps == ["begin", "clean"] * 2
+    assert [each.connection.state["user"] for each in guard.asked] == ["ann", "ann"]
+
+
+async def test_a_dependency_that_refuses_after_another_has_begun_lets_that_one_clean_up() -> None:
+    steps: list[str] = []
+
+    async def database() -> AsyncGenerator[str]:
+        try:
+            yield "database"
+        finally:
+            steps.append("closed")
+
+    async def dependency(found: str = Depends(database)) -> None:
+        raise HTTPException(403, f"Not in the {found}.")
+
+    status, frames, code = await Guard(dependency).tried()
+    assert (status, frames[0]["message"], code) == (403, "Not in the database.", 4403)
+    assert steps == ["closed"] * 2
+
+
+async def test_a_dependency_that_fails_tells_a_websocket_that_the_server_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def dependency() -> None:
+        raise LookupError("what-nobody-may-see")
+
+    guard = Guard(dependency)
+    status, frames, code = await guard.tried()
+    assert status == 500
+    assert ([frame["code"] for frame in frames], code) == (["internal"], 4107)
+    assert "what-nobody-may-see" not in str(frames)
+    assert "what-nobody-may-see" in caplog.text
+    assert guard.asked == []
