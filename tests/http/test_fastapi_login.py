@@ -52,12 +52,12 @@ def no_override_stays() -> Iterator[None]:
 class Site:
     """A served application."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, client: httpx2.AsyncClient) -> None:
         self.address = address
+        self.client = client
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
-        async with httpx2.AsyncClient(base_url=self.address, timeout=20) as client:
-            return await client.request(method, f"/progress{path}", **more)
+        return await self.client.request(method, f"/progress{path}", **more)
 
     async def follow(
         self, session_id: str, headers: dict[str, str], subprotocols: tuple[str, ...] = ()
@@ -77,8 +77,11 @@ class Site:
 
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncGenerator[Site]:
-    async with serving(app) as address:
-        yield Site(address)
+    async with (
+        serving(app) as address,
+        httpx2.AsyncClient(base_url=address, timeout=20) as client,
+    ):
+        yield Site(address, client)
 
 
 def ended(registry: SessionRegistry, **options: Any) -> str:
@@ -155,26 +158,32 @@ async def test_with_a_login_alone_whoever_knows_an_id_may_follow_it() -> None:
 
 
 async def test_owners_alone_follow_control_and_list() -> None:
+    with fastapi_owners.registry.open(session_id="report-7", owner="ann") as session:
+        async with served(fastapi_owners.app) as site:
+            for method, route in EVERY:
+                if route.name not in ("list", "view", "health", "ws"):
+                    answer = await site.ask(method, at(route.path, session.id), headers=BOB)
+                    assert answer.status_code == 403, route
+            frames, code = await site.follow(session.id, BOB)
+            assert ([frame["code"] for frame in frames], code) == (["forbidden"], 4403)
+            for headers, found in ((BOB, []), (ANN, [session.id])):
+                answer = await site.ask("GET", "/sessions?status=running", headers=headers)
+                assert [each["session_id"] for each in answer.json()["sessions"]] == found
+            cancel = f"/sessions/{session.id}/cancel"
+            assert not session.cancel_requested
+            assert (await site.ask("POST", cancel, headers=ANN)).status_code == 202
+            assert session.cancel_requested
+
+
+async def test_a_run_belongs_to_who_made_it_and_is_followed_by_a_browsers_bearer() -> None:
     async with served(fastapi_owners.app) as site:
-        async with httpx2.AsyncClient(base_url=site.address) as client:
-            handle = (await client.post("/runs/report-7", headers=ANN)).json()
-            assert (await client.post("/runs/report-8")).status_code == 401
-        path = handle["url"].removeprefix("/progress")
-        for method, route in EVERY:
-            if route.name not in ("list", "view", "health"):
-                answer = await site.ask(method, at(route.path, "report-7"), headers=BOB)
-                assert answer.status_code in (403, 400 if route.name == "ws" else 403), route
-        frames, code = await site.follow("report-7", BOB)
-        assert ([frame["code"] for frame in frames], code) == (["forbidden"], 4403)
-        assert (await site.ask("GET", "/sessions", headers=BOB)).json()["sessions"] == []
-        (listed, *_) = (await site.ask("GET", "/sessions?status=running", headers=ANN)).json()[
-            "sessions"
-        ]
-        assert listed["session_id"] == "report-7"
-        cancelled = await site.ask("POST", f"{path}/cancel", headers=ANN)
-        assert cancelled.status_code in (200, 202)
-        frames, code = await site.follow("report-7", {}, (bearer_protocol("login-of-ann"),))
+        assert (await site.client.post("/runs/report-8")).status_code == 401
+        made = await site.client.post("/runs/report-8", headers=ANN)
+        assert made.status_code == 202
+        offered = ("agentprogress.v1", bearer_protocol("login-of-ann"))
+        frames, code = await site.follow("report-8", {}, offered)
         assert (frames[-1]["type"], code) == ("end", 1000)
+        assert fastapi_owners.registry.get("report-8").owner == "ann"
 
 
 async def test_the_applications_overrides_hold_for_websockets_too() -> None:
