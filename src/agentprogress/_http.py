@@ -188,7 +188,7 @@ class Request:
         if not self.body.strip():
             return {}
         try:
-            value = from_json(self.body)
+            value = from_json(self.body, allow_inf_nan=False)  # JSON has neither (RFC 8259, 6)
         except ValueError as error:
             raise InvalidRequest(f"The body is not JSON: {error}.") from error
         if not isinstance(value, dict):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from .live import Live
+from .live import Live, Session
 from .oracle import check_history
 from .wire import exchange
 
@@ -106,3 +108,29 @@ def test_a_very_long_cursor_is_answered_like_any_other(live: Live) -> None:
     frames = session.follow("page", "x" * 4000)
     check_history(frames)
     assert frames[0]["resume"] == "reset"
+
+
+# A thousand on each of eleven servers would take minutes; what would pile up shows with these.
+HANDSHAKES = 200
+
+
+def test_handshakes_over_the_limit_are_each_answered_and_leave_nothing(live: Live) -> None:
+    session = live.session()
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(session.websocket(query="as=ann"))
+        session.until(subscribers=3)
+        before = _stats_after_refusals(session, HANDSHAKES // 2)
+        after = _stats_after_refusals(session, HANDSHAKES // 2)
+        session.until(subscribers=3)
+        assert after["subscribers"] == before["subscribers"]
+        assert after["rss_bytes"] - before["rss_bytes"] < 4 * MIB
+
+
+def _stats_after_refusals(session: Session, count: int) -> dict[str, int]:
+    for _ in range(count):
+        with session.websocket(query="as=ann") as socket:
+            assert [frame["code"] for frame in socket.frames()] == ["rate_limited"]
+            assert socket.close_code == 4105
+    stats: dict[str, int] = session.live.control("stats")
+    return stats
