@@ -23,7 +23,7 @@ from .payload import FILL_EVENTS, TIME_MARK
 from .servers import RunningServer, post_request, read_answer, running_server
 from .steady import Steady
 
-# What an unread connection may hold in the kernel on either side, before Linux doubles it.
+# What a connection may hold in the kernel on either side, before Linux doubles it.
 BUFFER_BYTES = 16 * 1024
 RECEIVE_BUFFER_BYTES = 4 * 1024
 
@@ -47,8 +47,6 @@ class Condition:
     """Median milliseconds from a call to its event in the reader's hands."""
     cpu: float
     """Microseconds of the server's processor time for each event."""
-    growth: float
-    """KiB by which the server's memory grew."""
 
 
 class Round(NamedTuple):
@@ -157,13 +155,12 @@ class Stage:
 
     def measure(self, stalled: int) -> Condition:
         """Takes one measurement; those who should stall have to have done so in all of it."""
-        memory, cpu = self.server.resident_bytes(), self.server.cpu_seconds()
+        cpu = self.server.cpu_seconds()
         with self.server.connect() as trigger:
             trigger.sendall(post_request("/steady"))
             latencies = self.reader.latencies(self.events)
             answer = Steady(**json.loads(read_answer(trigger, "/steady")))
         cpu = self.server.cpu_seconds() - cpu
-        memory = self.server.resident_bytes() - memory
         if (answer.subscribers, answer.unmoved, answer.detached) != (stalled + 1, stalled, 0):
             raise MeasurementFailed(
                 f"{stalled} of {stalled + 1} subscribers should stand still: {answer.unmoved} of "
@@ -173,7 +170,6 @@ class Stage:
             emit=median(answer.nanoseconds) / 1_000,
             latency=median(latencies),
             cpu=cpu / self.events * 1_000_000,
-            growth=memory / KIB,
         )
 
 
@@ -187,8 +183,9 @@ def figures(
         path = server.post("/open")
         stage = Stage(server, Reader(server, f"{path}/ws"), path, events)
         try:
-            # The first is not compared: history is full afterwards, and memory was taken once.
+            # Two are not compared: history is full afterwards, and memory has been taken twice.
             first = stage.round(stalled, crowd_first=False)
+            stage.round(stalled, crowd_first=True)
             before = server.resident_bytes()
             for number in range(rounds):
                 rows.append(stage.round(stalled, crowd_first=number % 2 == 0))
@@ -224,6 +221,5 @@ def as_figures(stalled: int, rows: list[Round], each: float, kept: float) -> lis
         Figure("server CPU for an event, none stalled", cpu[0], "us"),
         Figure(f"server CPU for an event, {who}", cpu[1], "us"),
         Figure("a stalled subscriber, server's buffers included", [each], "KiB"),
-        Figure(f"growth while measuring, {who}", [c.growth for c in beside], "KiB"),
-        Figure(f"kept after {len(rows)} crowds more", [kept], "KiB"),
+        Figure(f"memory kept after {len(rows)} more crowds", [kept], "KiB"),
     ]

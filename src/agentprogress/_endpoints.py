@@ -12,7 +12,17 @@ from ._core.cursor import Cursor
 from ._core.frames import Tempo
 from ._engine import Engine
 from ._gate import Gate
-from ._http import JSON, NDJSON, NO_CACHE, Request, Response, Target, json_response, problem
+from ._http import (
+    JSON,
+    NDJSON,
+    NO_CACHE,
+    Request,
+    Response,
+    Target,
+    json_response,
+    problem,
+    retry_header,
+)
 from ._record import SessionRecord, SubscriberBase
 from .access import Access
 from .errors import Forbidden, InvalidRequest, ProgressError, RequestTooLarge
@@ -163,7 +173,8 @@ class Endpoints:
         if record.life.result is not None:
             return Response(200, record.life.result)
         if not record.ended:
-            return json_response(202, {"status": record.status}, (b"retry-after", b"1"))
+            again = retry_header(self._engine.retry_window())
+            return json_response(202, {"status": record.status}, again)
         error = _NoResult(f"The session is {record.status}: it has no result.")
         return problem(error, session={"status": record.status, "error": record.life.error})
 

@@ -19,7 +19,16 @@ from ._core.jsonable import encode_json
 from .access import ConnectionInfo
 from .errors import CODES, InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
 
-__all__ = ["ROUTES", "SSE_HEADERS", "Request", "Response", "Route", "json_response", "problem"]
+__all__ = [
+    "ROUTES",
+    "SSE_HEADERS",
+    "Request",
+    "Response",
+    "Route",
+    "json_response",
+    "problem",
+    "retry_header",
+]
 
 Header = tuple[bytes, bytes]
 
@@ -223,6 +232,11 @@ def json_response(status: int, value: Any, *headers: Header) -> Response:
     return Response(status, encode_json(value), (JSON, NO_CACHE, *headers))
 
 
+def retry_header(seconds: float) -> Header:
+    """Returns when to ask again, in whole seconds (RFC 9110, 10.2.3), never too early."""
+    return b"retry-after", b"%d" % math.ceil(seconds)
+
+
 def problem(error: ProgressError, retry_after: float | None = None, **more: Any) -> Response:
     """Returns an error as RFC 9457 problem details; `more` are extension members."""
     code = CODES[error.code]
@@ -239,8 +253,7 @@ def problem(error: ProgressError, retry_after: float | None = None, **more: Any)
     headers: list[Header] = [_PROBLEM, NO_CACHE]
     if retry_after is not None:
         body["retry_after"] = round(retry_after, 3)
-        # In whole seconds (RFC 9110, 10.2.3); earlier would be too early.
-        headers.append((b"retry-after", b"%d" % math.ceil(retry_after)))
+        headers.append(retry_header(retry_after))
     if isinstance(error, SessionGone):
         body["session"] = error.session
     if isinstance(error, MethodNotAllowed):

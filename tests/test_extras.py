@@ -1,0 +1,66 @@
+"""What an optional dependency's absence says, and what importing the package loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+EXTRAS = [
+    ("agentprogress.aiohttp", "aiohttp", "pip install 'agentprogress[aiohttp]'"),
+    ("agentprogress.jwt", "jwt", "pip install 'agentprogress[jwt]'"),
+    ("agentprogress.starlette", "starlette", "pip install 'agentprogress[starlette]'"),
+]
+
+WITHOUT = """
+import sys
+sys.modules[{absent!r}] = None  # as if it were not installed
+{code}
+"""
+
+
+def run(absent: str, code: str) -> subprocess.CompletedProcess[str]:
+    program = WITHOUT.format(absent=absent, code=code)
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(("module", "absent", "advice"), EXTRAS)
+def test_a_missing_dependency_names_its_extra(module: str, absent: str, advice: str) -> None:
+    done = run(absent, f"import {module}")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert advice in last
+
+
+def test_a_router_without_fastapi_says_what_to_install() -> None:
+    done = run(
+        "fastapi",
+        "from agentprogress import SessionRegistry\n"
+        "from agentprogress.starlette import progress_router\n"
+        "progress_router(SessionRegistry())",
+    )
+    assert "pip install fastapi" in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_package_and_its_asgi_application_load_no_optional_dependency() -> None:
+    names = [
+        "aiohttp",
+        "fastapi",
+        "httpx2",
+        "jwt",
+        "redis",
+        "rich",
+        "starlette",
+        "trio",
+        "uvicorn",
+        "websockets",
+    ]
+    done = run(
+        "nothing",
+        f"import agentprogress.asgi\nprint([name for name in {names} if name in sys.modules])",
+    )
+    assert done.stdout.strip() == "[]", done.stderr
