@@ -35,10 +35,11 @@ class ShutdownSignals:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._host: object = None
-        self._previous: dict[int, Any] = {}
+        # What it is chained to; more than one where somebody in front is now also behind.
+        self._previous: dict[int, list[Any]] = {}
         self._pipe: _SignalPipe | None = None
         self._signalled = False
-        self._handing_on = False
+        self._depth = 0
 
     def chain(self) -> None:
         """Takes its place in front; called on the loop, and done once for each loop.
@@ -53,13 +54,14 @@ class ShutdownSignals:
         self._signalled = False
         if threading.current_thread() is not threading.main_thread():
             return
-        host.at_end.append(self._unchain)
+        # What came last is in front, and goes first.
+        host.at_end.insert(0, self._unchain)
         for number in _SIGNALS:
             previous = signal.getsignal(number)
             # These kill at once, do nothing, and raise KeyboardInterrupt wherever the program is:
             # none of them is a server's shutdown.
             if callable(previous) and previous not in (signal.default_int_handler, self._handle):
-                self._previous[number] = previous
+                self._previous.setdefault(number, []).append(previous)
                 signal.signal(number, self._handle)
         if self._previous and LoopRef().is_asyncio:
             self._pipe = _SignalPipe(asyncio.get_running_loop(), set(self._previous))
@@ -74,26 +76,43 @@ class ShutdownSignals:
     def _hand_on(self, number: int) -> None:
         if self._pipe is not None:
             self._pipe.let_through(number)
-        previous = self._previous.get(number)
-        # Somebody who chained in front of this one may be what this one is chained to by now.
-        if callable(previous) and not self._handing_on:
-            self._handing_on = True
+        chained = self._previous.get(number, ())
+        # Somebody who chained in front of this one may be what this one is chained to by now, and
+        # then comes back for what is behind both.
+        if self._depth < len(chained):
+            self._depth += 1
             try:
-                previous(number, None)
+                chained[-self._depth](number, None)
             finally:
-                self._handing_on = False
+                self._depth -= 1
 
     def _unchain(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
+        for number in list(self._previous):
+            self._step_out(number)
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
-        for number, previous in list(self._previous.items()):
-            # Where somebody has chained in front since, this one goes on handing the signal on.
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, previous)
-                del self._previous[number]
+
+    def _step_out(self, number: int) -> None:
+        """Takes itself out of the chain, where only others of its kind are in front."""
+        chained = self._previous[number]
+        handler: Any = signal.getsignal(number)
+        if handler == self._handle:
+            signal.signal(number, chained.pop())
+        while isinstance(front := getattr(handler, "__self__", None), ShutdownSignals):
+            theirs = front._previous.get(number)
+            if front is self or not theirs:
+                break
+            if self._pipe is not None and front._pipe is not None:
+                front._pipe.step_over(self._pipe)
+            handler = theirs[-1]
+            if handler == self._handle:
+                theirs[-1] = chained.pop()
+        # Where somebody else has chained in front since, this one goes on handing the signal on.
+        if not chained:
+            del self._previous[number]
 
 
 class _SignalPipe:
@@ -136,6 +155,11 @@ class _SignalPipe:
                 before.send(bytes([number]))
             finally:
                 before.detach()  # it is not ours to close
+
+    def step_over(self, behind: _SignalPipe) -> None:
+        """Tells the loop itself where another pipe, which is to be closed, has told it so far."""
+        if self._before == behind._mine:
+            self._before = behind._before
 
     def close(self) -> None:
         """Gives the descriptor back."""

@@ -19,7 +19,7 @@ import pytest
 from agentprogress import SessionRegistry
 from agentprogress.asgi import ProgressApp
 from agentprogress.registry import engine_of
-from tests.cli.programs import started
+from tests.cli.programs import frames, started
 from tests.kit import settle
 
 from .asking import ask
@@ -389,8 +389,6 @@ uvicorn.run(ProgressApp(registry), port=0, log_level="info", lifespan=sys.argv[1
 async def test_a_server_in_a_process_of_its_own_ends_its_streams_and_then_itself(
     loop: str, number: signal.Signals
 ) -> None:
-    from tests.cli.programs import frames
-
     command = [sys.executable, "-c", PROGRAM, "on", loop]
     async with started(["sh", "-c", 'exec "$@" 2>&1', "sh", *command], cwd=ROOT) as program:
         session_id = (await program.line()).strip()
