@@ -173,8 +173,8 @@ class Driver(SubscriberBase):
         self._schedule()
         await channel.send(close)
         self._connection.wrote(self._host.heartbeats.now())
-        # It has been told everything: neither the session nor a drain has to wait for its answer.
-        self._engine.dismiss(self)
+        # The session is done with it; a drain is not: only the close of the peer proves that it heard.
+        self.record.leave(self)
         self._schedule()
         if not self._connection.over:
             await channel.read(self.received)

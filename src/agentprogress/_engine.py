@@ -265,7 +265,14 @@ class Engine:
         host = self._host
         if host is None or not host.alive:
             return False
-        return host.loop.call_soon(lambda: host.start_soon(self._drain_and, host, then))
+
+        def start() -> None:
+            if host.alive:
+                host.start_soon(self._drain_and, host, then, abandon=then)
+            else:
+                then()
+
+        return host.loop.call_soon(start)
 
     async def _drain_and(self, host: Host, then: Callable[[], object]) -> None:
         try:

@@ -65,6 +65,7 @@ class Host:
         members: all subscribers of all sessions; `take_in` and `forget` change them.
         leaving: it ends when nobody needs it, whatever is still to expire.
         at_end: called when it has ended.
+        chained: it has to hear of signals, and so lives as long as its loop.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Host:
         self.members: dict[SubscriberBase, None] = {}
         self.leaving = False
         self.at_end: list[Callable[[], object]] = []
+        self.chained = False
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -105,7 +107,7 @@ class Host:
     @property
     def in_use(self) -> bool:
         """True while something here could not move to another loop."""
-        return bool(self.members or self._tasks or len(self.heartbeats))
+        return bool(self.members or self._tasks)
 
     def launch(self) -> None:
         """Starts the task."""
@@ -270,7 +272,7 @@ class Host:
     def _unneeded(self, planned: float | None) -> bool:
         if self.in_use or self._touched:
             return False
-        return self.leaving or (planned is None and not len(self._store))
+        return self.leaving or (planned is None and not self.chained and not len(self._store))
 
     def _publish_touched(self) -> bool:
         """Publishes quiet sessions at once; True when there are more than one turn may take."""

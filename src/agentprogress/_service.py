@@ -18,7 +18,7 @@ from ._gate import Gate
 from ._http import SSE_HEADERS, Header, Request, Response, Target, problem, target
 from ._origins import Origins
 from ._record import SessionRecord
-from ._signals import ShutdownSignals
+from ._signals import chain_signals
 from .access import Authorize, allow_generated_ids
 from .errors import CODES, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
 from .registry import SessionRegistry, engine_of
@@ -48,7 +48,7 @@ class Service:
         registry: whose sessions.
         authorize: who may do what; the default lets whoever knows a generated id follow it.
         allowed_origins: which pages may call besides this host's own.
-        chain_signals: whether the process's SIGTERM and SIGINT drain the registry first.
+        chain: whether the process's SIGTERM and SIGINT drain the registry first.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Service:
         authorize: Authorize | None,
         allowed_origins: Sequence[str],
         *,
-        chain_signals: bool,
+        chain: bool,
     ) -> None:
         self._engine: Engine = engine_of(registry)
         self._gate = Gate(self._engine, authorize or allow_generated_ids)
         self._origins = Origins(allowed_origins, self._engine.settings.preflight_max_age)
-        self._signals = ShutdownSignals(self._engine) if chain_signals else None
+        self._chains = chain
         endpoints = Endpoints(registry, self._gate)
         self._endpoints: dict[str, Endpoint] = {
             "list": endpoints.list,
@@ -84,8 +84,8 @@ class Service:
 
     def begin(self) -> None:
         """Called in the event loop at the server's start, where it tells, and at each request."""
-        if self._signals is not None:
-            self._signals.chain()
+        if self._chains:
+            chain_signals(self._engine)
 
     # Ways in
 

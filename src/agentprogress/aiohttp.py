@@ -49,7 +49,7 @@ def add_progress_routes(
         InvalidSettings: one of `allowed_origins` is no origin.
     """
     # aiohttp calls `on_shutdown` before it waits for streams: no signal has to be chained.
-    service = Service(registry, authorize, allowed_origins, chain_signals=False)
+    service = Service(registry, authorize, allowed_origins, chain=False)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if web.WebSocketResponse().can_prepare(request):

@@ -50,7 +50,7 @@ class ProgressApp:
         chain_signals: bool = True,
     ) -> None:
         self._registry = registry
-        self._service = Service(registry, authorize, allowed_origins, chain_signals=chain_signals)
+        self._service = Service(registry, authorize, allowed_origins, chain=chain_signals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

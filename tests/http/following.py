@@ -37,10 +37,11 @@ class Site:
         session_id: str | None = None,
         subprotocols: tuple[str, ...] = (),
         reads: int | None = None,
+        closes: bool = True,
     ) -> AsyncIterator[AsgiPeer]:
         """Follows the session until the block is left."""
         path = f"/sessions/{session_id or self.session.id}/{route}"
-        peer = AsgiPeer(path, kind=kind, subprotocols=subprotocols, reads=reads)
+        peer = AsgiPeer(path, kind=kind, subprotocols=subprotocols, reads=reads, closes=closes)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(peer.run, self.app)
             await settle()

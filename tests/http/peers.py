@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -28,6 +28,7 @@ class AsgiPeer:
         kind: str = "websocket",
         subprotocols: tuple[str, ...] = (),
         reads: int | None = None,
+        closes: bool = True,
     ) -> None:
         path, _, query = path.partition("?")
         self.scope: dict[str, Any] = {
@@ -39,6 +40,8 @@ class AsgiPeer:
             "subprotocols": list(subprotocols),
         }
         self.sent: list[Message] = []
+        # Whether it answers a close, as clients do.
+        self._closes = closes
         self.deliver, self._inbox = anyio.create_memory_object_stream[Message](100)
         # How many messages it still takes before it stops reading; None: all.
         self._reads = reads
@@ -71,6 +74,8 @@ class AsgiPeer:
             self._reads = None
         await self._reading.wait()
         self.sent.append(message)
+        if message["type"] == "websocket.close" and self._closes:
+            self.hang_up()
 
     def stop_reading(self) -> None:
         """From now on every send blocks."""
@@ -87,7 +92,9 @@ class AsgiPeer:
     def hang_up(self) -> None:
         """The client is gone."""
         kind = self.scope["type"]
-        self.deliver.send_nowait({"type": f"{kind}.disconnect", "code": 1006})
+        # The application may be done with the connection by now.
+        with suppress(anyio.ClosedResourceError):
+            self.deliver.send_nowait({"type": f"{kind}.disconnect", "code": 1006})
 
     @property
     def frames(self) -> list[dict[str, Any]]:

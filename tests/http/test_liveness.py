@@ -110,7 +110,7 @@ async def test_a_blocked_snapshot_has_more_time() -> None:
 
 async def test_the_end_waits_a_little_for_the_peer_to_close() -> None:
     site = Site()
-    async with site.peer() as peer:
+    async with site.peer(closes=False) as peer:
         site.end()
         await site.clock.advance(1)
         assert peer.close_code == 1000
