@@ -15,12 +15,23 @@ from typing import Protocol
 import anyio
 
 from ._core.batch import Batch
-from ._core.connection import Accept, Answer, Close, Connection, Due, Step, Terms, Transport, Write
+from ._core.connection import (
+    Accept,
+    Close,
+    Connection,
+    Due,
+    Output,
+    Refusal,
+    Terms,
+    Transport,
+    Write,
+)
 from ._core.frames import Tempo
 from ._engine import Engine
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
 from .errors import CODES, Draining, ProgressError
+from .settings import Settings
 
 __all__ = ["Channel", "Driver", "Farewell", "Received", "farewell", "return_delay"]
 
@@ -49,20 +60,25 @@ class Channel(Protocol):
 class Farewell:
     """What is said to a client that is not taken in; it has no session and no place in the host."""
 
-    def __init__(self, steps: list[Step], seconds: float) -> None:
-        self._steps = steps
-        self._seconds = seconds
+    def __init__(self, connection: Connection, first: Accept, settings: Settings) -> None:
+        self._connection = connection
+        self._first = first
+        self._settings = settings
 
     async def run(self, channel: Channel) -> None:
-        """Says it, and gives the client some time to close."""
-        with anyio.move_on_after(self._seconds):
-            try:
-                for step in self._steps:
-                    assert not isinstance(step, Answer)
+        """Says it, and gives a WebSocket's peer some time to close."""
+        step: Output | None = self._first
+        try:
+            with anyio.move_on_after(self._settings.write_timeout):
+                while step is not None and not isinstance(step, Refusal):
                     await channel.send(step)
-                await channel.read(lambda _: None)
-            except _GONE:
-                return
+                    step = self._connection.next()
+                self._connection.wrote(0.0)
+            if not self._connection.over:
+                with anyio.move_on_after(self._settings.close_timeout):
+                    await channel.read(lambda _: None)
+        except _GONE:
+            return
 
 
 class Driver(SubscriberBase):
@@ -73,7 +89,7 @@ class Driver(SubscriberBase):
         record: which session.
         access: what it may do, and as whom.
         transport: decides how frames are encoded.
-        answers: whether the client offered to answer heartbeats.
+        pongs: whether the client offered to answer heartbeats.
     """
 
     remote = True
@@ -97,7 +113,7 @@ class Driver(SubscriberBase):
         access: Access,
         transport: Transport,
         *,
-        answers: bool = False,
+        pongs: bool = False,
     ) -> None:
         super().__init__(record, access.principal)
         self._engine = engine
@@ -111,7 +127,7 @@ class Driver(SubscriberBase):
             first_heartbeat=random.uniform(interval / 2, interval),
             max_age=None if age is None else random.uniform(age / 2, age),
             expires_in=access.seconds_left(engine.clock.wall()),
-            answers=answers,
+            pongs=pongs,
         )
         self._connection = Connection(transport, settings, terms)
         self._scheduled = inf
@@ -173,7 +189,7 @@ class Driver(SubscriberBase):
         self._schedule()
         await channel.send(close)
         self._connection.wrote(self._host.heartbeats.now())
-        # The session is done with it; a drain is not: only the close of the peer proves that it heard.
+        # The session is done with it; a drain is not: only the peer's close proves that it heard.
         self.record.leave(self)
         self._schedule()
         if not self._connection.over:
@@ -204,7 +220,7 @@ class Driver(SubscriberBase):
             return None
         if due is Due.HEARTBEAT:
             record = self.record
-            self._connection.heartbeat(record.history.head, record.status, self._tempo(), now)
+            self._connection.heartbeat(record.history.head, record.status, self._tempo())
         if due is not None:
             self.wake()
         self._scheduled = self._connection.deadline
@@ -234,7 +250,7 @@ class Driver(SubscriberBase):
             self._writer = None
             self._schedule()
 
-    def _next(self) -> Step | None:
+    def _next(self) -> Output | None:
         if self._gone:
             return None
         step = self._connection.next()
@@ -302,15 +318,13 @@ def return_delay(engine: Engine) -> float:
 
 
 def farewell(
-    engine: Engine, transport: Transport, error: ProgressError, *, answers: bool = False
-) -> Farewell | Answer:
+    engine: Engine, transport: Transport, error: ProgressError, *, pongs: bool = False
+) -> Farewell | Refusal:
     """Returns how a client is told that it is not taken in."""
-    connection = Connection(transport, engine.settings, Terms(answers=answers))
-    overloaded = CODES[error.code].retry in ("yes", "retry_after")
-    connection.refused(error, return_delay(engine) if overloaded else None)
-    steps: list[Step] = []
-    while (step := connection.next()) is not None:
-        if isinstance(step, Answer):
-            return step
-        steps.append(step)
-    return Farewell(steps, engine.settings.write_timeout + engine.settings.close_timeout)
+    connection = Connection(transport, engine.settings, Terms(pongs=pongs))
+    connection.refused(error, return_delay(engine) if CODES[error.code].transient else None)
+    first = connection.next()
+    if isinstance(first, Refusal):
+        return first
+    assert isinstance(first, Accept)
+    return Farewell(connection, first, engine.settings)

@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -20,14 +19,20 @@ from .access import ConnectionInfo
 from .errors import CODES, InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
 
 __all__ = [
+    "JSON",
+    "NDJSON",
+    "NO_CACHE",
     "ROUTES",
     "SSE_HEADERS",
+    "Header",
     "Request",
     "Response",
     "Route",
+    "Target",
     "json_response",
     "problem",
     "retry_header",
+    "target",
 ]
 
 Header = tuple[bytes, bytes]
@@ -54,21 +59,23 @@ class Route(NamedTuple):
     Attributes:
         name: of the endpoint.
         path: relative to the mount; names in braces are one segment each.
-        methods: what it answers besides ``OPTIONS``.
+        methods: what it answers, besides a browser's preflight.
+        waits: whether ``?wait=`` makes it a long poll.
     """
 
     name: str
     path: str
     methods: tuple[str, ...] = ("GET", "HEAD")
+    waits: bool = False
 
 
 ROUTES: Final = (
     Route("list", "/sessions"),
     Route("snapshot", "/sessions/{session_id}"),
     Route("events", "/sessions/{session_id}/events"),
-    Route("page", "/sessions/{session_id}/page"),
+    Route("page", "/sessions/{session_id}/page", waits=True),
     Route("ws", "/sessions/{session_id}/ws"),
-    Route("result", "/sessions/{session_id}/result"),
+    Route("result", "/sessions/{session_id}/result", waits=True),
     Route("cancel", "/sessions/{session_id}/cancel", ("POST",)),
     Route("answer", "/sessions/{session_id}/inputs/{request_id}", ("POST",)),
     Route("view", "/sessions/{session_id}/view"),
@@ -153,8 +160,13 @@ class Request:
                 connection = replace(connection, bearer=bearer)
         return replace(self, connection=connection, subprotocols=tuple(subprotocols))
 
+    def without_cookies(self) -> Request:
+        """Returns the request as if the browser had sent none."""
+        headers = {n: value for n, value in self.connection.headers.items() if n != "cookie"}
+        return replace(self, connection=replace(self.connection, headers=headers, cookies={}))
+
     @property
-    def answers(self) -> bool:
+    def pongs(self) -> bool:
         """Whether a WebSocket's client offers to answer heartbeats."""
         return SUBPROTOCOL in self.subprotocols
 
@@ -269,10 +281,15 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
 
 
 def _cookies(header: str) -> Mapping[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    """Reads cookies one by one: `http.cookies` gives up all of them for one that is odd."""
+    found: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, separator, value = pair.partition("=")
+        if separator:
+            value = value.strip()
+            quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            found[name.strip()] = value[1:-1] if quoted else value
+    return found
 
 
 def _decoded(token: str) -> str | None:

@@ -50,26 +50,34 @@ class Origins:
         self._allowed = frozenset(_checked(origin) for origin in allowed)
         self._max_age: Header = (b"access-control-max-age", b"%d" % max_age)
 
-    def refuse_foreign(self, request: Request) -> None:
-        """Refuses a page of another origin, unless it is allowed or sent ``Authorization``.
+    def let_in(self, request: Request) -> Request:
+        """Returns a request as far as it is to be trusted.
+
+        A page of another origin is refused, unless it is allowed or sent ``Authorization``. Where
+        any page is, it is let in without the cookies of whoever looks at it.
 
         Raises:
             Forbidden: in a sentence that names both hosts and the setting.
         """
         headers = request.connection.headers
-        origin = headers.get("origin")
-        if origin is None or request.has_authorization or self._allows(origin):
-            return
-        host = headers.get("host", "")
-        if not _same(origin, host):
-            raise Forbidden(
-                f"This page is from {origin[:100]!r} and this server is {host[:100]!r}. To let it "
-                f'in, pass allowed_origins=("{origin[:100]}",) to the app that serves progress; '
-                "behind a proxy, let it pass the Host header on."
-            )
+        origin, host = headers.get("origin"), headers.get("host", "")
+        if origin is None or request.has_authorization or self._names(origin):
+            return request
+        if _same(origin, host):
+            return request
+        if _ANY in self._allowed:
+            return request.without_cookies()
+        raise Forbidden(
+            f"This page is from {origin[:100]!r} and this server is {host[:100]!r}. To let it in, "
+            f'pass allowed_origins=("{origin[:100]}",) to the app that serves progress; behind a '
+            "proxy, let it pass the Host header on."
+        )
+
+    def _names(self, origin: str) -> bool:
+        return origin.lower() in self._allowed
 
     def _allows(self, origin: str) -> bool:
-        return _ANY in self._allowed or origin.lower() in self._allowed
+        return _ANY in self._allowed or self._names(origin)
 
     def headers(self, request: Request) -> tuple[Header, ...]:
         """Returns what lets the browser hand a response to the page; nothing without a setting."""
@@ -81,7 +89,7 @@ class Origins:
         return (*self._told(origin), _EXPOSED)
 
     def _told(self, origin: str) -> tuple[Header, ...]:
-        if origin.lower() not in self._allowed:
+        if not self._names(origin):
             # Any page may read, but not with the cookies of whoever looks at it.
             return (_VARY, (b"access-control-allow-origin", b"*"))
         return (

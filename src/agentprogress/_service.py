@@ -1,6 +1,7 @@
 """What each request gets: a whole response, or a stream to be driven. Adapters only translate.
 
-Its order is that of trust: path, method, origin, access; only then a session is looked at.
+Its order is that of trust: path, method, origin, the framework's own check, access; only then a
+session is looked at.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ._core.connection import Answer, Transport
+from ._core.connection import Refusal, Transport
 from ._core.cursor import Cursor
-from ._driver import Driver, Farewell, farewell
+from ._driver import Driver, Farewell, farewell, return_delay
 from ._endpoints import Endpoints
 from ._engine import Engine
 from ._gate import Gate
@@ -20,10 +21,10 @@ from ._origins import Origins
 from ._record import SessionRecord
 from ._signals import chain_signals
 from .access import Authorize, allow_generated_ids
-from .errors import CODES, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
+from .errors import CODES, Forbidden, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
 from .registry import SessionRegistry, engine_of
 
-__all__ = ["Service", "Stream"]
+__all__ = ["Check", "Service", "Stream", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Stream:
 
     headers: tuple[Header, ...]
     driver: Driver | Farewell
+
+
+Check: TypeAlias = Callable[[Request], Awaitable[Response | None]]
+"""A framework's own check, between origin and access: raises, or answers in our place."""
+
+
+async def nothing(request: Request) -> Response | None:
+    """The check where there is none."""
+    return None
 
 
 Endpoint: TypeAlias = Callable[[Request, Target], Awaitable[Response | Stream]]
@@ -89,7 +99,12 @@ class Service:
 
     # Ways in
 
-    async def answer(self, request: Request) -> Response | Stream:
+    def waits(self, request: Request) -> bool:
+        """Whether the answer may take so long that the client may be gone before it comes."""
+        found = target(request.path)
+        return found is not None and found.route.waits and "wait" in request.connection.query
+
+    async def answer(self, request: Request, check: Check = nothing) -> Response | Stream:
         """Answers a request; every error becomes a response."""
         self.begin()
         more = self._origins.headers(request)
@@ -102,40 +117,34 @@ class Service:
                 return preflight
             if request.method not in found.route.methods:
                 raise MethodNotAllowed(request.method, found.route.methods)
-            self._origins.refuse_foreign(request)
-            answer = await self._endpoints[found.route.name](request, found)
+            request = self._origins.let_in(request)
+            answer: Response | Stream | None = await check(request)
+            if answer is None:
+                answer = await self._endpoints[found.route.name](request, found)
         except ProgressError as error:
             answer = self._problem(error)
         if isinstance(answer, Response):
             return answer.to(request, more)
         return Stream((*answer.headers, *more), answer.driver)
 
-    async def connect(
-        self, request: Request, refusal: ProgressError | None = None
-    ) -> Driver | Farewell:
+    async def connect(self, request: Request, check: Check = nothing) -> Driver | Farewell:
         """Answers the handshake of a WebSocket.
 
         A browser cannot read a refused handshake, so nobody is refused before being let in.
-
-        Args:
-            request: the handshake.
-            refusal: what a framework's own check has ended in.
         """
         self.begin()
         try:
-            if refusal is not None:
-                raise refusal
             found = target(request.path)
             if found is None or found.route.name != "ws":
                 raise NotFound("No WebSocket is at this address; /sessions/{id}/ws is one.")
-            self._origins.refuse_foreign(request)
+            request = self._origins.let_in(request)
+            if await check(request) is not None:
+                raise Forbidden
             record, access = await self._gate.enter(request, found.session_id, "follow")
-            driver = Driver(
-                self._engine, record, access, Transport.WEBSOCKET, answers=request.answers
-            )
+            driver = Driver(self._engine, record, access, Transport.WEBSOCKET, pongs=request.pongs)
             driver.join(request.cursor)
         except ProgressError as error:
-            refused = farewell(self._engine, Transport.WEBSOCKET, error, answers=request.answers)
+            refused = farewell(self._engine, Transport.WEBSOCKET, error, pongs=request.pongs)
             assert isinstance(refused, Farewell)
             return refused
         return driver
@@ -153,7 +162,7 @@ class Service:
             driver.join(request.cursor)
         except ProgressError as error:
             refused = farewell(self._engine, Transport.SSE, error)
-            if isinstance(refused, Answer):
+            if isinstance(refused, Refusal):
                 return problem(refused.error, refused.retry_after)
             return Stream(SSE_HEADERS, refused)
         return Stream(SSE_HEADERS, driver)
@@ -162,8 +171,8 @@ class Service:
         raise InvalidRequest("This address takes WebSockets: the handshake's Upgrade is missing.")
 
     def _problem(self, error: ProgressError) -> Response:
-        overloaded = CODES[error.code].retry in ("yes", "retry_after")
-        return problem(error, self._engine.retry_window() if overloaded else None)
+        transient = CODES[error.code].transient
+        return problem(error, return_delay(self._engine) if transient else None)
 
 
 def _has_it_all(request: Request, record: SessionRecord) -> bool:

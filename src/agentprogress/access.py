@@ -79,11 +79,18 @@ class Access:
         actions: what is allowed.
         expires_at: when it ends, as an aware datetime or in seconds since 1970; a connection that
             is still open then closes with ``token_expired``. None: never.
+
+    Raises:
+        ValueError: `expires_at` is a naive datetime.
     """
 
     principal: str | None = None
     actions: frozenset[Action] = frozenset({"follow"})
     expires_at: datetime | float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.expires_at, datetime) and self.expires_at.tzinfo is None:
+            raise ValueError("expires_at must be an aware datetime: whose time is it?")
 
     def seconds_left(self, now: float) -> float | None:
         """Returns how long it still holds, in seconds; None: for ever.

@@ -52,7 +52,7 @@ def add_progress_routes(
     service = Service(registry, authorize, allowed_origins, chain=False)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if web.WebSocketResponse().can_prepare(request):
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return await _websocket(service, registry.settings, request)
         return await _http(service, registry.settings, request)
 

@@ -95,8 +95,13 @@ class Code:
 
     @property
     def retryable(self) -> bool:
-        """True when the same request can succeed later."""
+        """True when the same request can succeed later, perhaps with a new token."""
         return self.retry != "no"
+
+    @property
+    def transient(self) -> bool:
+        """True when it can succeed later as it is."""
+        return self.retry in ("yes", "retry_after")
 
 
 CODES: dict[str, Code] = {

@@ -17,8 +17,7 @@ pytestmark = pytest.mark.server
 # what the others do.
 GRACEFUL = ("uvicorn", "uvicorn-wsproto", "granian", "aiohttp")
 FOLLOWERS = 50
-# What hangs hangs for ever; what does not is measured in docs/servers.md.
-WITHIN = 10.0
+WITHIN = 3.0
 
 
 @pytest.fixture(params=GRACEFUL)

@@ -12,11 +12,11 @@ from agentprogress import Settings
 from agentprogress._core.batch import Batch
 from agentprogress._core.connection import (
     Accept,
-    Answer,
     Close,
     Connection,
     Due,
-    Step,
+    Output,
+    Refusal,
     Terms,
     Transport,
     Write,
@@ -45,12 +45,12 @@ PONG = '{"type":"pong"}'
 def made(
     transport: Transport = Transport.WEBSOCKET,
     *,
-    answers: bool = False,
+    pongs: bool = False,
     max_age: float | None = None,
     expires_in: float | None = None,
 ) -> Connection:
     """A connection made at time 0 whose first heartbeat is due at 10."""
-    terms = Terms(0.0, 10.0, max_age=max_age, expires_in=expires_in, answers=answers)
+    terms = Terms(0.0, 10.0, max_age=max_age, expires_in=expires_in, pongs=pongs)
     return Connection(transport, SETTINGS, terms)
 
 
@@ -62,15 +62,15 @@ def joined(transport: Transport = Transport.WEBSOCKET, **terms: object) -> Conne
     return connection
 
 
-def steps(connection: Connection) -> list[Step]:
+def steps(connection: Connection) -> list[Output]:
     """Takes everything there is to do."""
-    found: list[Step] = []
+    found: list[Output] = []
     while (step := connection.next()) is not None:
         found.append(step)
     return found
 
 
-def said(found: list[Step]) -> list[str]:
+def said(found: list[Output]) -> list[str]:
     """The types of the frames in some steps of a WebSocket."""
     texts = [step.data for step in found if isinstance(step, Write)]
     return [frame["type"] for text in texts for frame in json.loads(text)]
@@ -105,7 +105,7 @@ INPUTS: dict[Input, Callable[[Connection], object]] = {
     Input.RETURNED: lambda c: c.returned(1.0),
     Input.REFUSED: lambda c: c.refused(Forbidden("no")),
     Input.FRAME: lambda c: c.received(PONG),
-    Input.HEARTBEAT: lambda c: c.heartbeat(2, SessionStatus.RUNNING, TEMPO, 10.0),
+    Input.HEARTBEAT: lambda c: c.heartbeat(2, SessionStatus.RUNNING, TEMPO),
     Input.WRITING: lambda c: c.writing(Write("x", 1.0), 0.0),
     Input.WROTE: lambda c: c.wrote(0.0),
     Input.TIME: lambda c: c.due(0.0),
@@ -215,7 +215,7 @@ def test_who_is_refused_before_joining_gets_a_response_but_on_a_websocket(
     for transport in (Transport.SSE, Transport.PAGE):
         connection = made(transport)
         connection.refused(error)
-        assert steps(connection) == [Answer(error, None)]
+        assert steps(connection) == [Refusal(error, None)]
     connection = made()
     connection.refused(error)
     accept, frame, close = steps(connection)
@@ -316,16 +316,51 @@ def test_a_late_heartbeat_does_not_move_the_cadence() -> None:
     assert connection.deadline == 85
 
 
+def beat(connection: Connection, now: float) -> None:
+    """A heartbeat is due, and written at once."""
+    connection.heartbeat(2, SessionStatus.RUNNING, TEMPO)
+    for write in steps(connection):
+        assert isinstance(write, Write)
+        connection.writing(write, now)
+        connection.wrote(now)
+
+
 def test_a_pong_is_awaited_from_the_first_unanswered_heartbeat() -> None:
-    connection = joined(answers=True)
+    connection = joined(pongs=True)
     for now in (10.0, 15.0):
-        connection.heartbeat(2, SessionStatus.RUNNING, TEMPO, now)
+        beat(connection, now)
     assert connection.due(19.9) is Due.HEARTBEAT
     connection.received(PONG)
     assert connection.due(21) is None
-    connection.heartbeat(2, SessionStatus.RUNNING, TEMPO, 21)
+    beat(connection, 21)
+    assert connection.due(30.9) is Due.HEARTBEAT
     assert connection.due(31) is Due.NO_PONG
-    assert said(steps(connection)) == ["heartbeat", "heartbeat", "heartbeat", "error"]
+    assert said(steps(connection)) == ["error"]
+
+
+def test_a_heartbeat_behind_a_blocked_write_is_one_and_its_pong_can_wait() -> None:
+    connection = joined(pongs=True)
+    connection.snapshot(2, b"{}", EPOCH)
+    snapshot = connection.next()
+    assert isinstance(snapshot, Write)
+    connection.writing(snapshot, 0)
+    for _ in range(3):
+        connection.heartbeat(2, SessionStatus.RUNNING, TEMPO)
+    assert connection.due(39) is Due.HEARTBEAT  # and not NO_PONG
+    connection.wrote(39)
+    (waiting,) = steps(connection)
+    assert isinstance(waiting, Write)
+    connection.writing(waiting, 39)
+    connection.wrote(39)
+    assert connection.due(39 + SETTINGS.pong_timeout) is Due.NO_PONG
+
+
+def test_a_reconnect_at_once_leaves_an_event_source_the_delay_of_its_welcome() -> None:
+    connection = joined(Transport.SSE)
+    connection.returned(0.0)
+    write = steps(connection)[0]
+    assert isinstance(write, Write)
+    assert b"retry:" not in bytes(write.data)  # type: ignore[arg-type]
 
 
 def test_a_right_that_expires_ends_the_connection() -> None:

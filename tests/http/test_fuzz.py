@@ -40,7 +40,7 @@ JOINED = Joined(Join(Resume.FRESH, 0), "abcdefghij", 0, SessionStatus.RUNNING, N
 
 @given(client_frames)
 def test_client_frames_are_pongs_or_end_the_connection(sent: list[str | bytes]) -> None:
-    connection = Connection(Transport.WEBSOCKET, SETTINGS, Terms(answers=True))
+    connection = Connection(Transport.WEBSOCKET, SETTINGS, Terms(pongs=True))
     connection.joined("s", JOINED, None, Tempo("2026-11-22T12:00:00.000Z", 1.0))
     while connection.next() is not None:
         pass

@@ -22,7 +22,7 @@ def request(origin: str | None, host: str = "api.example", **headers: str) -> Re
 
 def is_let_in(asked: Request, *allowed: str) -> bool:
     try:
-        Origins(allowed, 600).refuse_foreign(asked)
+        Origins(allowed, 600).let_in(asked)
     except Forbidden:
         return False
     return True
@@ -80,7 +80,7 @@ def test_a_foreign_page_may_not(origin: str, host: str) -> None:
 
 def test_the_refusal_names_both_hosts_and_the_setting() -> None:
     with pytest.raises(Forbidden) as refused:
-        Origins((), 600).refuse_foreign(request(APP))
+        Origins((), 600).let_in(request(APP))
     for word in (APP, "api.example", f'allowed_origins=("{APP}",)'):
         assert word in str(refused.value)
 
@@ -142,6 +142,16 @@ def test_where_any_page_may_read_none_may_with_cookies() -> None:
     told = answer(request(APP), "*")
     assert told["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in told
+
+
+def test_where_any_page_may_call_it_does_so_without_the_cookies() -> None:
+    asked = request(APP, cookie="login=ann")
+    for allowed, cookies in ((("*",), {}), (("*", APP), {"login": "ann"})):
+        let_in = Origins(allowed, 600).let_in(asked)
+        assert let_in.connection.cookies == cookies
+        assert ("cookie" in let_in.connection.headers) is bool(cookies)
+    at_home = request("https://api.example", cookie="login=ann")
+    assert Origins(("*",), 600).let_in(at_home) == at_home
 
 
 def test_a_cache_is_told_that_the_answer_depends_on_the_origin() -> None:

@@ -25,11 +25,11 @@ from .states import SessionStatus
 
 __all__ = [
     "Accept",
-    "Answer",
     "Close",
     "Connection",
     "Due",
-    "Step",
+    "Output",
+    "Refusal",
     "Terms",
     "Transport",
     "Write",
@@ -70,7 +70,7 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Refusal:
     """The first and only step: a whole response tells why the client is not taken in."""
 
     error: ProgressError
@@ -94,7 +94,7 @@ class Close:
     timeout: float
 
 
-Step = Accept | Answer | Write | Close
+Output = Accept | Refusal | Write | Close
 
 # Who comes too early is told when to return; everybody else is told why they cannot.
 _COME_BACK = frozenset({"draining", "going_away"})
@@ -112,14 +112,14 @@ class Terms(NamedTuple):
         first_heartbeat: seconds until the first heartbeat, jittered by the driver.
         max_age: seconds after which the client is told to come back; None for never.
         expires_in: seconds for which the client may follow; None for ever.
-        answers: whether the client offered to answer heartbeats.
+        pongs: whether the client offered to answer heartbeats.
     """
 
     now: float = 0.0
     first_heartbeat: float = inf
     max_age: float | None = None
     expires_in: float | None = None
-    answers: bool = False
+    pongs: bool = False
 
 
 class Connection:
@@ -132,14 +132,16 @@ class Connection:
     __slots__ = (
         "_abort_at",
         "_age_at",
-        "_answers",
+        "_beat",
         "_expires_at",
         "_heartbeat_at",
         "_pong_by",
+        "_pongs",
         "_queue",
         "_settings",
         "_transport",
         "_write_by",
+        "_writing",
         "phase",
     )
 
@@ -147,8 +149,11 @@ class Connection:
         self.phase = Phase.JOINING
         self._transport = transport
         self._settings = settings
-        self._answers = terms.answers
-        self._queue: list[Step] = []
+        self._pongs = terms.pongs
+        self._queue: list[Output] = []
+        # A heartbeat that is still to be written, and what is being written.
+        self._beat: Output | None = None
+        self._writing: Output | None = None
         self._heartbeat_at = terms.now + terms.first_heartbeat
         self._age_at = inf if terms.max_age is None else terms.now + terms.max_age
         self._expires_at = inf if terms.expires_in is None else terms.now + terms.expires_in
@@ -225,7 +230,7 @@ class Connection:
         if joining and (
             self._transport is Transport.PAGE or (self._transport is Transport.SSE and not overload)
         ):
-            self._queue.append(Answer(error, retry_after))
+            self._queue.append(Refusal(error, retry_after))
             return
         if joining:
             self._accept()
@@ -253,17 +258,17 @@ class Connection:
         else:
             self._pong_by = inf
 
-    def heartbeat(self, head: int, status: SessionStatus, tempo: frames.Tempo, now: float) -> None:
+    def heartbeat(self, head: int, status: SessionStatus, tempo: frames.Tempo) -> None:
         """A heartbeat is due, and this is what it says."""
-        if not self._enter(Input.HEARTBEAT):
+        # Behind a blocked write one is enough.
+        if not self._enter(Input.HEARTBEAT) or self._beat is not None:
             return
         self._control("heartbeat", frames.heartbeat(head, status, tempo))
-        if self._answers and self._pong_by == inf:
-            self._pong_by = now + self._settings.pong_timeout
+        self._beat = self._queue[-1]
 
     # What the driver does
 
-    def next(self) -> Step | None:
+    def next(self) -> Output | None:
         """Returns the next step, or None when the log should be asked for more."""
         if not self._queue:
             return None
@@ -275,6 +280,7 @@ class Connection:
     def writing(self, step: Accept | Write | Close, now: float) -> None:
         """A step has begun."""
         self._enter(Input.WRITING)
+        self._writing = step
         self._write_by = now + step.timeout
 
     def wrote(self, now: float) -> None:
@@ -282,6 +288,12 @@ class Connection:
         if not self._enter(Input.WROTE):
             return
         self._write_by = inf
+        if self._beat is not None and self._writing is self._beat:
+            self._beat = None
+            # Only what has been sent can be answered.
+            if self._pongs and self._pong_by == inf:
+                self._pong_by = now + self._settings.pong_timeout
+        self._writing = None
         if self.phase is Phase.CLOSED:
             if self._transport is Transport.WEBSOCKET:
                 self._abort_at = now + self._settings.close_timeout
@@ -359,11 +371,12 @@ class Connection:
         return True
 
     def _accept(self) -> None:
-        subprotocol = SUBPROTOCOL if self._answers else None
+        subprotocol = SUBPROTOCOL if self._pongs else None
         self._queue.append(Accept(subprotocol, self._settings.write_timeout))
 
     def _come_back(self, retry_after: float) -> None:
-        self._control("reconnect", frames.reconnect(retry_after), retry=retry_after)
+        # An EventSource told 0 would not wait at all (measured); it keeps what its welcome said.
+        self._control("reconnect", frames.reconnect(retry_after), retry=retry_after or None)
         self._close(CODES["going_away"].websocket, "going_away")
 
     def _reject(self, code: str, message: str) -> None:

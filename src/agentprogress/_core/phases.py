@@ -86,7 +86,7 @@ _IGNORED: dict[Phase, frozenset[Input]] = {
 }
 
 
-class IllegalInput(RuntimeError):
+class IllegalInput(Exception):
     """A driver told something that cannot happen in this phase; nothing was changed."""
 
 

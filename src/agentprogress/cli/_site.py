@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from ..asgi import Message, ProgressApp, Receive, Scope, Send
+from .._asgi import Message, Receive, Scope, Send
+from ..asgi import ProgressApp
 from ..registry import SessionRegistry
 
 __all__ = ["MOUNT", "Site"]

@@ -1,0 +1,157 @@
+"""ASGI in and out: ``receive`` is always awaited, one task writes.
+
+No decision is made here: this file translates between ASGI's messages and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+import anyio
+
+from ._core.connection import Accept, Close, Write
+from ._driver import Received
+from ._http import Header, Request, Response
+from ._service import Check, Service, Stream, nothing
+
+__all__ = ["Message", "Receive", "Scope", "Send", "serve"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+async def serve(
+    service: Service, scope: Scope, receive: Receive, send: Send, check: Check = nothing
+) -> None:
+    """Serves one connection: a request or a WebSocket."""
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        request = _request(scope).offering(scope.get("subprotocols", ()))
+        driver = await service.connect(request, check)
+        await driver.run(_WebSocket(receive, send))
+        return
+    body = b""
+    if scope["method"] == "POST":
+        whole = await _body(receive, service.max_body_bytes)
+        if whole is None:  # half a request is none
+            return
+        body = whole
+    answer = await _answer(service, _request(scope, body), receive, check)
+    if isinstance(answer, Response):
+        await _start(send, answer.status, answer.headers)
+        await send({"type": "http.response.body", "body": answer.body})
+    elif answer is not None:
+        await answer.driver.run(_EventStream(receive, send, answer.headers))
+
+
+async def _answer(
+    service: Service, request: Request, receive: Receive, check: Check
+) -> Response | Stream | None:
+    """Answers, unless the client goes away while a long poll waits: then nobody is there."""
+    if not service.waits(request):
+        return await service.answer(request, check)
+    answer = None
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            await _until_disconnect(receive)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        answer = await service.answer(request, check)
+        tasks.cancel_scope.cancel()
+    return answer
+
+
+class _WebSocket:
+    """A `Channel`."""
+
+    __slots__ = ("_receive", "_send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    async def send(self, step: Accept | Write | Close) -> None:
+        if isinstance(step, Write):
+            await self._send({"type": "websocket.send", "text": step.data})
+        elif isinstance(step, Close):
+            await self._send({"type": "websocket.close", "code": step.code, "reason": step.reason})
+        else:
+            await self._send({"type": "websocket.accept", "subprotocol": step.subprotocol})
+
+    async def read(self, received: Received) -> None:
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            received(message.get("bytes") or b"" if text is None else text)
+
+    def abort(self) -> None:
+        """ASGI has no word for it: `sockets.tuned_socket` makes the kernel do it."""
+
+
+class _EventStream:
+    """A `Channel`."""
+
+    __slots__ = ("_headers", "_receive", "_send")
+
+    def __init__(self, receive: Receive, send: Send, headers: Sequence[Header]) -> None:
+        self._receive = receive
+        self._send = send
+        self._headers = headers
+
+    async def send(self, step: Accept | Write | Close) -> None:
+        if isinstance(step, Accept):
+            await _start(self._send, 200, self._headers)
+        elif isinstance(step, Write):
+            await self._send({"type": "http.response.body", "body": step.data, "more_body": True})
+        else:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def read(self, received: Received) -> None:
+        await _until_disconnect(self._receive)
+
+    def abort(self) -> None:
+        """As for a WebSocket."""
+
+
+def _request(scope: Scope, body: bytes = b"") -> Request:
+    path: str = scope["path"]
+    # Servers and frameworks differ on whether the path includes the mount; the spec says it does.
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(f"{root}/"):
+        path = path[len(root) :]
+    client = scope.get("client")
+    return Request.read(
+        scope.get("method", "GET"),
+        path,
+        scope["headers"],
+        query=scope.get("query_string", b""),
+        client=client[0] if client else None,
+        state=scope.get("state", {}),
+        body=body,
+    )
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """Reads a body, or just enough of it to see that it is too large; None when it was cut."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+async def _start(send: Send, status: int, headers: Sequence[Header]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
