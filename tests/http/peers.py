@@ -29,6 +29,8 @@ class AsgiPeer:
         subprotocols: tuple[str, ...] = (),
         reads: int | None = None,
         closes: bool = True,
+        body: bytes = b"",
+        whole: bool = True,
     ) -> None:
         path, _, query = path.partition("?")
         self.scope: dict[str, Any] = {
@@ -52,7 +54,7 @@ class AsgiPeer:
         if kind == "websocket":
             self.deliver.send_nowait({"type": "websocket.connect"})
         else:
-            self.deliver.send_nowait({"type": "http.request", "body": b"", "more_body": False})
+            self.deliver.send_nowait({"type": "http.request", "body": body, "more_body": not whole})
 
     async def run(self, app: App) -> None:
         """Serves this connection."""

@@ -128,3 +128,8 @@ async def test_a_long_poll_does_not_outlive_its_access() -> None:
             assert poll.finished.is_set()
             assert b"too late" not in poll.sent[1]["body"]
         assert result.sent[0]["status"] == 202
+
+
+def test_a_moment_of_an_unknown_time_zone_is_none() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        Access(expires_at=datetime(2026, 11, 22))  # noqa: DTZ001 - that is the mistake

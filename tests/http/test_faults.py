@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress._http import Request
 
 from .following import Site, settle
 from .peers import AsgiPeer
@@ -103,8 +104,6 @@ async def test_nothing_is_sent_to_a_client_that_gave_a_long_poll_up() -> None:
 
 
 async def test_cookies_in_several_headers_are_one_list() -> None:
-    from agentprogress._http import Request
-
     headers = [(b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2")]
     request = Request.read("GET", "/", headers, query=b"", client=None, state={})
     assert request.connection.cookies == {"a": "1", "b": "2"}
@@ -130,3 +129,33 @@ async def test_a_mount_is_taken_off_the_path_only_where_it_is_a_folder_of_it(roo
     peer.scope["root_path"] = root
     await peer.run(site.app)
     assert peer.sent[0]["status"] == 200
+
+
+async def test_half_a_request_does_nothing() -> None:
+    site = Site()
+    token = site.session.handle()["control_token"]
+    peer = AsgiPeer(f"/sessions/{site.session.id}/cancel", kind="http", body=b"{", whole=False)
+    peer.scope |= {"method": "POST", "headers": [(b"authorization", f"Bearer {token}".encode())]}
+    peer.hang_up()
+    await peer.run(site.app)
+    assert peer.sent == []
+    assert not site.session.cancel_requested
+
+
+async def test_a_stream_does_not_lose_the_disconnect_to_a_wait_that_it_does_not_have() -> None:
+    site = Site()
+    async with site.peer("events?wait=1", kind="http") as peer:
+        assert peer.types == ["welcome", "session.started"]
+        peer.hang_up()
+        await peer.finished.wait()
+    assert site.registry.stats().subscribers == 0
+
+
+@pytest.mark.parametrize(
+    "odd", ['prefs={"theme":"dark"}', "a[0]=1", "expires=x", "=", ";;", "\xff=\xfe"]
+)
+def test_one_odd_cookie_costs_none_of_the_others(odd: str) -> None:
+    headers = [(b"cookie", f'{odd}; login=abc; quoted="d e"'.encode("latin-1"))]
+    request = Request.read("GET", "/", headers, query=b"", client=None, state={})
+    assert request.connection.cookies["login"] == "abc"
+    assert request.connection.cookies["quoted"] == "d e"
