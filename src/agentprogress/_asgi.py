@@ -12,7 +12,7 @@ import anyio
 
 from ._core.connection import Accept, Close, Write
 from ._driver import Received
-from ._http import Header, Request, Response
+from ._http import CUT, Header, Request, Response
 from ._service import Check, Service, Stream, nothing
 
 __all__ = ["Message", "Receive", "Scope", "Send", "serve"]
@@ -37,23 +37,23 @@ async def serve(
     if scope["method"] == "POST":
         whole = await _body(receive, service.max_body_bytes)
         if whole is None:  # half a request is none
+            await _respond(send, CUT)
             return
         body = whole
     answer = await _answer(service, _request(scope, body), receive, check)
     if isinstance(answer, Response):
-        await _start(send, answer.status, answer.headers)
-        await send({"type": "http.response.body", "body": answer.body})
-    elif answer is not None:
+        await _respond(send, answer)
+    else:
         await answer.driver.run(_EventStream(receive, send, answer.headers))
 
 
 async def _answer(
     service: Service, request: Request, receive: Receive, check: Check
-) -> Response | Stream | None:
-    """Answers, unless the client goes away while a long poll waits: then nobody is there."""
+) -> Response | Stream:
+    """Answers, unless the client goes away while a long poll waits."""
     if not service.waits(request):
         return await service.answer(request, check)
-    answer = None
+    answer: Response | Stream = CUT
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
@@ -146,6 +146,11 @@ async def _body(receive: Receive, most: int) -> bytes | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return bytes(body)
+
+
+async def _respond(send: Send, response: Response) -> None:
+    await _start(send, response.status, response.headers)
+    await send({"type": "http.response.body", "body": response.body})
 
 
 async def _start(send: Send, status: int, headers: Sequence[Header]) -> None:

@@ -7,6 +7,7 @@ to write. Nothing of the session ever waits for a writer.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from math import inf
@@ -34,6 +35,8 @@ from .errors import CODES, Draining, ProgressError
 from .settings import Settings
 
 __all__ = ["Channel", "Driver", "Farewell", "Received", "farewell", "return_delay"]
+
+_logger = logging.getLogger("agentprogress")
 
 # What servers raise when the peer is gone; RuntimeError is their answer to a send after a close.
 _GONE = (OSError, RuntimeError)
@@ -242,7 +245,9 @@ class Driver(SubscriberBase):
                     self._schedule()
                     try:
                         await self._channel.send(step)
-                    except _GONE:
+                    except Exception as error:  # noqa: BLE001 - a server's own
+                        if not isinstance(error, _GONE):
+                            _logger.warning("a follower is let go: its server failed: %r", error)
                         self._abandon()
                         return
                     self._connection.wrote(heartbeats.now())

@@ -14,11 +14,12 @@ from urllib.parse import parse_qsl
 from pydantic_core import from_json
 
 from ._core.connection import SUBPROTOCOL
-from ._core.jsonable import encode_json
+from ._core.jsonable import clean_text, encode_json
 from .access import ConnectionInfo
 from .errors import CODES, InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
 
 __all__ = [
+    "CUT",
     "JSON",
     "NDJSON",
     "NO_CACHE",
@@ -48,6 +49,7 @@ SSE_HEADERS: Final[tuple[Header, ...]] = (
     (b"x-accel-buffering", b"no"),
 )
 
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _BEARER_PROTOCOL = "agentprogress.bearer."
 # What has no body, whatever else is said of it (RFC 9110, 8.6).
 _BODILESS = frozenset({204, 304})
@@ -190,15 +192,11 @@ class Request:
         text = self.connection.query.get(name)
         if text is None:
             return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not value >= 0:
+        if not _NUMBER.fullmatch(text):
             raise InvalidRequest(
                 f"?{name}= must be a number that is not negative, not {text[:40]!r}."
             )
-        return min(value, most)
+        return min(float(text), most)
 
     def fields(self) -> dict[str, Any]:
         """Returns the JSON object in the body; nothing is an empty one.
@@ -239,6 +237,10 @@ class Response:
         return Response(self.status, b"" if request.method == "HEAD" else self.body, tuple(headers))
 
 
+# For a client that is gone: nobody reads it, but middleware must be given something.
+CUT = Response(400, b"", ())
+
+
 def json_response(status: int, value: Any, *headers: Header) -> Response:
     """Returns a JSON response."""
     return Response(status, encode_json(value), (JSON, NO_CACHE, *headers))
@@ -257,7 +259,7 @@ def problem(error: ProgressError, retry_after: float | None = None, **more: Any)
         "type": "about:blank",
         "title": code.sentence,
         "status": status,
-        "detail": str(error),
+        "detail": clean_text(str(error)),
         "code": code.name,
         "retryable": code.retryable,
         **more,

@@ -164,6 +164,8 @@ class Service:
             refused = farewell(self._engine, Transport.SSE, error)
             if isinstance(refused, Refusal):
                 return problem(refused.error, refused.retry_after)
+            if request.method == "HEAD":
+                return Response(200, b"", SSE_HEADERS)
             return Stream(SSE_HEADERS, refused)
         return Stream(SSE_HEADERS, driver)
 

@@ -82,6 +82,7 @@ class Access:
 
     Raises:
         ValueError: `expires_at` is a naive datetime.
+        TypeError: `principal` is no text.
     """
 
     principal: str | None = None
@@ -91,6 +92,7 @@ class Access:
     def __post_init__(self) -> None:
         if isinstance(self.expires_at, datetime) and self.expires_at.tzinfo is None:
             raise ValueError("expires_at must be an aware datetime: whose time is it?")
+        _check_principal(self.principal)
 
     def seconds_left(self, now: float) -> float | None:
         """Returns how long it still holds, in seconds; None: for ever.
@@ -102,6 +104,11 @@ class Access:
             return None
         moment = self.expires_at
         return (moment.timestamp() if isinstance(moment, datetime) else moment) - now
+
+
+def _check_principal(principal: object) -> None:
+    if not isinstance(principal, str | None):
+        raise TypeError(f"principal must be a text, not {type(principal).__name__}.")
 
 
 Authorize: TypeAlias = Callable[[AccessRequest], "Access | Awaitable[Access | None] | None"]

@@ -11,7 +11,7 @@ import anyio
 
 from ._core.connection import Accept, Close, Write
 from ._driver import Received
-from ._http import Header, Request, Response
+from ._http import CUT, Header, Request, Response
 from ._service import Service
 from .access import Authorize
 from .registry import SessionRegistry
@@ -26,6 +26,8 @@ except ImportError as error:
     ) from error
 
 __all__ = ["add_progress_routes"]
+
+_ASSEMBLED = 4
 
 
 def add_progress_routes(
@@ -69,9 +71,11 @@ def add_progress_routes(
 
 
 async def _http(service: Service, settings: Settings, request: web.Request) -> web.StreamResponse:
-    body = b""
+    body: bytes | None = b""
     if request.method == hdrs.METH_POST:
         body = await _body(request, service.max_body_bytes)
+    if body is None:
+        return web.Response(status=CUT.status)
     answer = await service.answer(_request(request, body))
     if isinstance(answer, Response):
         return web.Response(
@@ -93,13 +97,27 @@ async def _websocket(
     return channel.response
 
 
-class _WebSocket:
-    """A `Channel`."""
+class _Channel:
+    """What both kinds of `Channel` have in common."""
 
     def __init__(self, request: web.Request, settings: Settings) -> None:
         self._request = request
         self._settings = settings
-        self.response = web.WebSocketResponse()
+
+    def _tune(self) -> None:
+        transport = self._request.transport
+        connection = None if transport is None else transport.get_extra_info("socket")
+        if connection is not None:
+            tune(connection, self._settings.user_timeout)
+
+    def abort(self) -> None:
+        # After a cancelled write aiohttp cannot even close cleanly (measured): the transport goes.
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+
+class _WebSocket(_Channel):
+    response: web.WebSocketResponse
 
     async def send(self, step: Accept | Write | Close) -> None:
         if isinstance(step, Write):
@@ -111,35 +129,31 @@ class _WebSocket:
             await self._accept(step.subprotocol)
 
     async def _accept(self, subprotocol: str | None) -> None:
-        _tune(self._request, self._settings)
-        request = self._request
-        if subprotocol is None:
-            # aiohttp logs the names of subprotocols that nobody here knows, and one may be a token.
-            headers = request.headers.copy()
-            headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-            request = request.clone(headers=headers)
+        self._tune()
+        # aiohttp reads one line of offers only, and logs the names that nobody knows, of which one
+        # may be a token. So it is shown what was selected.
+        headers = self._request.headers.copy()
+        headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+        if subprotocol is not None:
+            headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = subprotocol
         self.response = web.WebSocketResponse(
             protocols=() if subprotocol is None else (subprotocol,),
             timeout=self._settings.close_timeout,
+            # What is a little too large is told so; anything larger is not even assembled.
+            max_msg_size=self._settings.max_client_frame_bytes * _ASSEMBLED,
             compress=False,
         )
-        await self.response.prepare(request)
+        await self.response.prepare(self._request.clone(headers=headers))
 
     async def read(self, received: Received) -> None:
         async for message in self.response:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 received(message.data)
 
-    def abort(self) -> None:
-        _abort(self._request)
 
-
-class _EventStream:
-    """A `Channel`."""
-
+class _EventStream(_Channel):
     def __init__(self, request: web.Request, settings: Settings, headers: Sequence[Header]) -> None:
-        self._request = request
-        self._settings = settings
+        super().__init__(request, settings)
         self.response = web.StreamResponse(headers=_decoded(headers))
 
     async def send(self, step: Accept | Write | Close) -> None:
@@ -149,28 +163,12 @@ class _EventStream:
         elif isinstance(step, Close):
             await self.response.write_eof()
         else:
-            _tune(self._request, self._settings)
+            self._tune()
             await self.response.prepare(self._request)
 
     async def read(self, received: Received) -> None:
         # aiohttp tells nobody that a client is gone: the next write, a heartbeat at latest, does.
         await anyio.sleep_forever()
-
-    def abort(self) -> None:
-        _abort(self._request)
-
-
-def _tune(request: web.Request, settings: Settings) -> None:
-    transport = request.transport
-    connection = None if transport is None else transport.get_extra_info("socket")
-    if connection is not None:
-        tune(connection, settings.user_timeout)
-
-
-def _abort(request: web.Request) -> None:
-    # After a cancelled write aiohttp cannot even close cleanly (measured): the transport goes.
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _request(request: web.Request, body: bytes = b"") -> Request:
@@ -185,13 +183,16 @@ def _request(request: web.Request, body: bytes = b"") -> Request:
     )
 
 
-async def _body(request: web.Request, most: int) -> bytes:
-    """Reads a body, or just enough of it to see that it is too large."""
+async def _body(request: web.Request, most: int) -> bytes | None:
+    """Reads a body, or just enough of it to see that it is too large; None when it was cut."""
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            break
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > most:
+                break
+    except (OSError, web.RequestPayloadError):
+        return None
     return bytes(body)
 
 

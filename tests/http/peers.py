@@ -51,6 +51,7 @@ class AsgiPeer:
         self._reading.set()
         self.finished = anyio.Event()
         self.broken = False
+        self.failure: Exception | None = None
         if kind == "websocket":
             self.deliver.send_nowait({"type": "websocket.connect"})
         else:
@@ -69,6 +70,8 @@ class AsgiPeer:
         return await self._inbox.receive()
 
     async def _send(self, message: Message) -> None:
+        if self.failure is not None:
+            raise self.failure
         if self.broken:
             raise OSError("the peer is gone")
         if self._reads is not None and len(self.sent) >= self._reads:

@@ -94,3 +94,23 @@ async def test_half_a_request_does_nothing() -> None:
             assert (await answer.json())["cancel_requested"] is False
         assert not session.cancel_requested
         session.request_cancel()
+
+
+async def test_offers_may_come_in_several_lines() -> None:
+    registry = SessionRegistry()
+    with registry.open() as session:
+        pass
+    async with serving(registry) as url:
+        host, port = url.removeprefix("http://").removesuffix("/progress").split(":")
+        head = (
+            f"GET /progress/sessions/{session.id}/ws HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Protocol: agentprogress.bearer.eA\r\n"
+            "Sec-WebSocket-Protocol: agentprogress.v1\r\n\r\n"
+        )
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode())
+            answer = await stream.receive()
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"sec-websocket-protocol: agentprogress.v1\r\n" in answer.lower()

@@ -8,8 +8,11 @@ import threading
 import anyio
 import pytest
 
-from agentprogress import ProgressSession
+from agentprogress import ProgressSession, SessionRegistry
 from agentprogress._http import Request
+from agentprogress.access import Access, AccessRequest
+from agentprogress.asgi import ProgressApp
+from agentprogress.errors import Unauthorized
 
 from .following import Site, settle
 from .peers import AsgiPeer
@@ -95,12 +98,12 @@ async def test_a_long_poll_ends_with_a_drain() -> None:
     assert peer.sent[0]["status"] == 200
 
 
-async def test_nothing_is_sent_to_a_client_that_gave_a_long_poll_up() -> None:
+async def test_a_client_that_gave_a_long_poll_up_is_sent_no_page() -> None:
     site = Site()
     async with site.peer(f"page?after={site.session.cursor}&wait=20", kind="http") as peer:
         peer.hang_up()
         await peer.finished.wait()
-    assert peer.sent == []
+    assert peer.sent[1]["body"] == b""
 
 
 async def test_cookies_in_several_headers_are_one_list() -> None:
@@ -138,7 +141,8 @@ async def test_half_a_request_does_nothing() -> None:
     peer.scope |= {"method": "POST", "headers": [(b"authorization", f"Bearer {token}".encode())]}
     peer.hang_up()
     await peer.run(site.app)
-    assert peer.sent == []
+    # Nobody reads it; middleware in front must be given something.
+    assert peer.sent[0]["status"] == 400
     assert not site.session.cancel_requested
 
 
@@ -159,3 +163,40 @@ def test_one_odd_cookie_costs_none_of_the_others(odd: str) -> None:
     request = Request.read("GET", "/", headers, query=b"", client=None, state={})
     assert request.connection.cookies["login"] == "abc"
     assert request.connection.cookies["quoted"] == "d e"
+
+
+async def test_a_server_that_fails_in_its_own_way_loses_its_follower_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = Site()
+    async with site.peer() as peer:
+        peer.failure = ZeroDivisionError("a bug of the server's")
+        for number in range(5):
+            site.session.log(str(number))
+            await site.clock.advance(1)
+        assert site.registry.stats().subscribers == 0
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("route", ["events", "page", "ws"])
+async def test_words_that_are_no_unicode_are_told_all_the_same(route: str) -> None:
+    def authorize(request: AccessRequest) -> Access:
+        raise Unauthorized("who are you? \ud800")
+
+    app = ProgressApp(SessionRegistry(), authorize)
+    peer = AsgiPeer(f"/sessions/x/{route}", kind="websocket" if route == "ws" else "http")
+    await peer.run(app)
+    told = "".join(str(m.get("text", m.get("body", b""))) for m in peer.sent)
+    assert "who are you?" in told
+
+
+async def test_a_stream_that_is_refused_has_no_body_for_head() -> None:
+    site = Site()
+    site.registry.delete(site.session.id)
+    reserved = await site.registry.reserve()
+    await site.registry.drain()
+    peer = AsgiPeer(f"/sessions/{reserved['session_id']}/events", kind="http")
+    peer.scope["method"] = "HEAD"
+    peer.hang_up()
+    await peer.run(site.app)
+    assert [m.get("status", m.get("body")) for m in peer.sent] == [200, b""]

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 from ..errors import CODES
 from .history import Joined, Missed
-from .jsonable import encode_json
+from .jsonable import clean_text, encode_json
 from .states import SessionStatus
 
 __all__ = [
@@ -106,7 +106,7 @@ def error(
     frame: dict[str, Any] = {
         "type": "error",
         "code": code,
-        "message": message,
+        "message": clean_text(message),
         "retryable": CODES[code].retryable,
     }
     if retry_after is not None:
