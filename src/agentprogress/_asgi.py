@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from ._core.connection import Accept, Close, Write
+from ._core.outputs import Accept, Close, Write
 from ._driver import Received
 from ._http import CUT, Header, Request, Response
 from ._service import Check, Service, Stream, nothing
@@ -75,13 +75,15 @@ class _WebSocket:
         self._receive = receive
         self._send = send
 
-    async def send(self, step: Accept | Write | Close) -> None:
-        if isinstance(step, Write):
-            await self._send({"type": "websocket.send", "text": step.data})
-        elif isinstance(step, Close):
-            await self._send({"type": "websocket.close", "code": step.code, "reason": step.reason})
+    async def send(self, output: Accept | Write | Close) -> None:
+        if isinstance(output, Write):
+            await self._send({"type": "websocket.send", "text": output.data})
+        elif isinstance(output, Close):
+            await self._send(
+                {"type": "websocket.close", "code": output.code, "reason": output.reason}
+            )
         else:
-            await self._send({"type": "websocket.accept", "subprotocol": step.subprotocol})
+            await self._send({"type": "websocket.accept", "subprotocol": output.subprotocol})
 
     async def read(self, received: Received) -> None:
         while (message := await self._receive())["type"] != "websocket.disconnect":
@@ -102,11 +104,11 @@ class _EventStream:
         self._send = send
         self._headers = headers
 
-    async def send(self, step: Accept | Write | Close) -> None:
-        if isinstance(step, Accept):
+    async def send(self, output: Accept | Write | Close) -> None:
+        if isinstance(output, Accept):
             await _start(self._send, 200, self._headers)
-        elif isinstance(step, Write):
-            await self._send({"type": "http.response.body", "body": step.data, "more_body": True})
+        elif isinstance(output, Write):
+            await self._send({"type": "http.response.body", "body": output.data, "more_body": True})
         else:
             await self._send({"type": "http.response.body", "body": b""})
 

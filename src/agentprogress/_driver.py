@@ -16,18 +16,9 @@ from typing import Protocol
 import anyio
 
 from ._core.batch import Batch
-from ._core.connection import (
-    Accept,
-    Close,
-    Connection,
-    Due,
-    Output,
-    Refusal,
-    Terms,
-    Transport,
-    Write,
-)
+from ._core.connection import Connection, Terms, Transport
 from ._core.frames import Tempo
+from ._core.outputs import Accept, Close, Due, Output, Refusal, Write
 from ._engine import Engine
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
@@ -47,8 +38,8 @@ Received = Callable[[str | bytes], object]
 class Channel(Protocol):
     """One connection, in the words of its server."""
 
-    async def send(self, step: Accept | Write | Close) -> None:
-        """Carries a step out; may block, may raise when the peer is gone."""
+    async def send(self, output: Accept | Write | Close) -> None:
+        """Carries it out; may block, may raise when the peer is gone."""
         ...
 
     async def read(self, received: Received) -> None:
@@ -70,12 +61,12 @@ class Farewell:
 
     async def run(self, channel: Channel) -> None:
         """Says it, and gives a WebSocket's peer some time to close."""
-        step: Output | None = self._first
+        output: Output | None = self._first
         try:
             with anyio.move_on_after(self._settings.write_timeout):
-                while step is not None and not isinstance(step, Refusal):
-                    await channel.send(step)
-                    step = self._connection.next()
+                while output is not None and not isinstance(output, Refusal):
+                    await channel.send(output)
+                    output = self._connection.next()
                 self._connection.wrote(0.0)
             if not self._connection.over:
                 with anyio.move_on_after(self._settings.close_timeout):
@@ -235,16 +226,16 @@ class Driver(SubscriberBase):
         heartbeats = self._host.heartbeats
         try:
             with self._writer:
-                while (step := self._next()) is not None:
-                    if isinstance(step, Close):
-                        self._close = step
+                while (output := self._next()) is not None:
+                    if isinstance(output, Close):
+                        self._close = output
                         self._stop_reading()
                         return
-                    assert isinstance(step, Write)
-                    self._connection.writing(step, heartbeats.now())
+                    assert isinstance(output, Write)
+                    self._connection.writing(output, heartbeats.now())
                     self._schedule()
                     try:
-                        await self._channel.send(step)
+                        await self._channel.send(output)
                     except Exception as error:  # noqa: BLE001 - a server's own
                         if not isinstance(error, _GONE):
                             _logger.warning("a follower is let go: its server failed: %r", error)
@@ -258,10 +249,10 @@ class Driver(SubscriberBase):
     def _next(self) -> Output | None:
         if self._gone:
             return None
-        step = self._connection.next()
-        while step is None and self._connection.wants_more and self._take():
-            step = self._connection.next()
-        return step
+        output = self._connection.next()
+        while output is None and self._connection.wants_more and self._take():
+            output = self._connection.next()
+        return output
 
     def _take(self) -> bool:
         """Asks the log for more; False when there is nothing now."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import anyio
 
-from ._core.connection import Connection, Terms, Transport, Write
+from ._core.connection import Connection, Terms, Transport
 from ._core.cursor import Cursor
 from ._core.frames import Tempo
+from ._core.outputs import Write
 from ._engine import Engine
 from ._gate import Gate
 from ._http import (

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ._core.connection import Refusal, Transport
+from ._core.connection import Transport
 from ._core.cursor import Cursor
+from ._core.outputs import Refusal
 from ._driver import Driver, Farewell, farewell, return_delay
 from ._endpoints import Endpoints
 from ._engine import Engine

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import anyio
 
-from ._core.connection import Accept, Close, Write
+from ._core.outputs import Accept, Close, Write
 from ._driver import Received
 from ._http import CUT, Header, Request, Response
 from ._service import Service
@@ -119,14 +119,14 @@ class _Channel:
 class _WebSocket(_Channel):
     response: web.WebSocketResponse
 
-    async def send(self, step: Accept | Write | Close) -> None:
-        if isinstance(step, Write):
-            await self.response.send_str(str(step.data))
-        elif isinstance(step, Close):
+    async def send(self, output: Accept | Write | Close) -> None:
+        if isinstance(output, Write):
+            await self.response.send_str(str(output.data))
+        elif isinstance(output, Close):
             # It waits for the peer's close as well, for as long as it was told below.
-            await self.response.close(code=step.code, message=step.reason.encode())
+            await self.response.close(code=output.code, message=output.reason.encode())
         else:
-            await self._accept(step.subprotocol)
+            await self._accept(output.subprotocol)
 
     async def _accept(self, subprotocol: str | None) -> None:
         self._tune()
@@ -156,11 +156,11 @@ class _EventStream(_Channel):
         super().__init__(request, settings)
         self.response = web.StreamResponse(headers=_decoded(headers))
 
-    async def send(self, step: Accept | Write | Close) -> None:
-        if isinstance(step, Write):
-            assert isinstance(step.data, bytes)
-            await self.response.write(step.data)
-        elif isinstance(step, Close):
+    async def send(self, output: Accept | Write | Close) -> None:
+        if isinstance(output, Write):
+            assert isinstance(output.data, bytes)
+            await self.response.write(output.data)
+        elif isinstance(output, Close):
             await self.response.write_eof()
         else:
             self._tune()

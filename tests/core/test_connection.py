@@ -10,19 +10,10 @@ import pytest
 
 from agentprogress import Settings
 from agentprogress._core.batch import Batch
-from agentprogress._core.connection import (
-    Accept,
-    Close,
-    Connection,
-    Due,
-    Output,
-    Refusal,
-    Terms,
-    Transport,
-    Write,
-)
+from agentprogress._core.connection import Connection, Terms, Transport
 from agentprogress._core.frames import Tempo
 from agentprogress._core.history import Join, Joined, Missed, Resume
+from agentprogress._core.outputs import Accept, Close, Due, Output, Refusal, Write
 from agentprogress._core.phases import IllegalInput, Input, Phase, next_phase
 from agentprogress._core.states import SessionStatus
 from agentprogress.errors import (

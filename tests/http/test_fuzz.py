@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentprogress import SessionRegistry, Settings
-from agentprogress._core.connection import Close, Connection, Terms, Transport, Write
+from agentprogress._core.connection import Connection, Terms, Transport
 from agentprogress._core.frames import Tempo
 from agentprogress._core.history import Join, Joined, Resume
+from agentprogress._core.outputs import Close, Write
 from agentprogress._core.states import SessionStatus
 from agentprogress._http import ROUTES, Request
 from agentprogress.asgi import ProgressApp

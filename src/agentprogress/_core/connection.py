@@ -1,7 +1,7 @@
 """One server-side connection, sans I/O: told what happened, it says what to do next.
 
 WebSocket, server-sent events and the page route are this one machine. A driver carries out what
-`next` returns, one step at a time, and asks the log for more when it returns None. Nothing here
+`next` returns, one thing at a time, and asks the log for more when it returns None. Nothing here
 knows what time it is but by being told, and nothing here knows sockets, tasks or the log.
 
 What may happen when is a table, in `phases`.
@@ -9,8 +9,7 @@ What may happen when is a table, in `phases`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from math import inf
 from typing import NamedTuple
 
@@ -19,21 +18,12 @@ from ..settings import Settings
 from . import frames
 from .batch import Batch
 from .history import Joined, Missed, Resume
+from .outputs import Accept, Close, Due, Output, Refusal, Write
 from .phases import Input, Phase, next_phase
 from .sse import encode_control
 from .states import SessionStatus
 
-__all__ = [
-    "Accept",
-    "Close",
-    "Connection",
-    "Due",
-    "Output",
-    "Refusal",
-    "Terms",
-    "Transport",
-    "Write",
-]
+__all__ = ["SUBPROTOCOL", "Connection", "Terms", "Transport"]
 
 
 class Transport(StrEnum):
@@ -43,58 +33,6 @@ class Transport(StrEnum):
     SSE = "sse"
     PAGE = "page"
 
-
-class Due(Enum):
-    """What a deadline asks of the driver."""
-
-    HEARTBEAT = "heartbeat"
-    """Tell the connection what a heartbeat should say."""
-    RECONNECT = "reconnect"
-    """Write: the connection has reached its age, and says so."""
-    EXPIRED = "expired"
-    """Write: the right to follow is over."""
-    NO_PONG = "no_pong"
-    """Write: a heartbeat was not answered."""
-    DETACH = "detach"
-    """A write is blocked: let the session go and touch the connection no more."""
-    ABORT = "abort"
-    """The peer does not close: stop waiting for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """The first step: take the client in."""
-
-    subprotocol: str | None
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The first and only step: a whole response tells why the client is not taken in."""
-
-    error: ProgressError
-    retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Something to be written in one piece: a text message, or a chunk of a body."""
-
-    data: str | bytes
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """The last step; `code` is a WebSocket's."""
-
-    code: int
-    reason: str
-    timeout: float
-
-
-Output = Accept | Refusal | Write | Close
 
 # Who comes too early is told when to return; everybody else is told why they cannot.
 _COME_BACK = frozenset({"draining", "going_away"})
@@ -269,22 +207,22 @@ class Connection:
     # What the driver does
 
     def next(self) -> Output | None:
-        """Returns the next step, or None when the log should be asked for more."""
+        """Returns what to do next, or None when the log should be asked for more."""
         if not self._queue:
             return None
-        step = self._queue.pop(0)
-        if isinstance(step, Close):
+        output = self._queue.pop(0)
+        if isinstance(output, Close):
             self._enter(Input.TAKEN)
-        return step
+        return output
 
-    def writing(self, step: Accept | Write | Close, now: float) -> None:
-        """A step has begun."""
+    def writing(self, output: Accept | Write | Close, now: float) -> None:
+        """An output is being carried out."""
         self._enter(Input.WRITING)
-        self._writing = step
-        self._write_by = now + step.timeout
+        self._writing = output
+        self._write_by = now + output.timeout
 
     def wrote(self, now: float) -> None:
-        """The step is done; after a close, a WebSocket's peer has some time to close as well."""
+        """It is done; after a close, a WebSocket's peer has some time to close as well."""
         if not self._enter(Input.WROTE):
             return
         self._write_by = inf
