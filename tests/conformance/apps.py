@@ -6,13 +6,13 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from agentprogress.starlette import progress_lifespan, progress_router, progress_routes
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.requests import HTTPConnection
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from agentprogress.asgi import ProgressApp
+from agentprogress.starlette import progress_lifespan, progress_router, progress_routes
 
 from .backend import ALLOWED_ORIGIN, Backend, prefix_of
 
