@@ -53,20 +53,20 @@ def new_router(service: Service, lifespan: Lifespan, dependencies: Sequence[Depe
     return router
 
 
-class _Relay(Response):
-    """Hands a request on at the path that the service knows, whatever it is mounted under."""
+class _Relay:
+    """Hands requests on at the path that the service knows, whatever they are mounted under."""
 
     def __init__(self, service: Service, route: _http.Route, checks: _Dependencies) -> None:
-        super().__init__()
         self._service = service
         self._route = route
         self._checks = checks
 
     async def endpoint(self, request: Request) -> Response:
-        """What FastAPI calls; this response is what it then sends."""
-        return self
+        """What FastAPI calls; the response is what it then sends."""
+        return _Relayed(self)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a request or a WebSocket."""
         path = self._route.path.format_map(scope.get("path_params", {}))
         # What dependencies leave there is for `authorize`.
         scope.setdefault("state", {})
@@ -91,7 +91,20 @@ class _Relay(Response):
                 # Starlette's name for what servers raise when the peer is gone.
                 raise ConnectionResetError from gone
 
-        await self(websocket.scope, websocket.receive, send)
+        await self.serve(websocket.scope, websocket.receive, send)
+
+
+class _Relayed(Response):
+    """A response that somebody else writes."""
+
+    def __init__(self, relay: _Relay) -> None:
+        super().__init__()
+        self._relay = relay
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._relay.serve(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
 
 class _Dependencies:

@@ -169,7 +169,9 @@ class Host:
     async def until_parted(self, seconds: float) -> None:
         """Waits for the subscribers over the network to be gone, at most so long."""
         if self._remote:
-            self._parted = Wakeup(self.loop)
+            # Several may drain at once.
+            if self._parted is None or self._parted.is_set:
+                self._parted = Wakeup(self.loop)
             await self._clock.wait(self._parted.event, self._clock.monotonic() + seconds)
 
     def enqueue(self, record: SessionRecord) -> bool:

@@ -72,3 +72,23 @@ async def test_the_end_of_what_has_ended_is_told_while_draining() -> None:
     async with site.peer() as peer:
         await settle()
     assert peer.types == ["welcome", "session.started", "session.failed", "end"]
+
+
+async def test_two_drains_at_once_are_over_together() -> None:
+    site = Site()
+    async with site.peer(closes=False) as peer:
+        over: list[int] = []
+
+        async def drain(number: int) -> None:
+            await site.registry.drain()
+            over.append(number)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(drain, 1)
+            await settle()
+            tasks.start_soon(drain, 2)
+            await settle()
+            assert peer.close_code == 1000
+            assert over == []
+            peer.hang_up()
+    assert sorted(over) == [1, 2]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 import websockets
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
 
 from agentprogress import SessionRegistry
 from agentprogress._http import ROUTES
@@ -308,3 +308,36 @@ async def test_a_dependency_that_fails_tells_a_websocket_that_the_server_failed(
     assert "what-nobody-may-see" not in str(frames)
     assert "what-nobody-may-see" in caplog.text
     assert guard.asked == []
+
+
+async def test_what_dependencies_put_off_is_done_for_each_request() -> None:
+    done: list[str] = []
+
+    def ours(tasks: BackgroundTasks) -> None:
+        tasks.add_task(done.append, "ours")
+
+    def theirs(tasks: BackgroundTasks) -> None:
+        tasks.add_task(done.append, "theirs")
+
+    registry = SessionRegistry()
+    session_id = ended(registry)
+    app = FastAPI()
+    router = progress_router(registry, dependencies=[Depends(ours)])
+    app.include_router(router, prefix="/progress", dependencies=[Depends(theirs)])
+    async with served(app) as site:
+        for _ in range(2):
+            answer = await site.ask("GET", f"/sessions/{session_id}")
+            assert answer.status_code == 200
+    assert sorted(done) == ["ours", "ours", "theirs", "theirs"]
+
+
+async def test_a_redirect_of_a_dependency_is_followed_by_requests_and_refuses_a_websocket() -> None:
+    def dependency() -> None:
+        raise HTTPException(307, headers={"Location": "/login"})
+
+    guard = Guard(dependency)
+    async with served(guard.app) as site:
+        answer = await site.ask("GET", f"/sessions/{guard.session_id}/view")
+        frames, code = await site.follow(guard.session_id, {})
+    assert (answer.status_code, answer.headers["location"]) == (307, "/login")
+    assert ([frame["code"] for frame in frames], code) == (["forbidden"], 4403)
