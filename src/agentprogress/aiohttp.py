@@ -71,16 +71,14 @@ def add_progress_routes(
 
 
 async def _http(service: Service, settings: Settings, request: web.Request) -> web.StreamResponse:
-    body: bytes | None = b""
-    if request.method == hdrs.METH_POST:
-        body = await _body(request, service.max_body_bytes)
+    posted = request.method == hdrs.METH_POST
+    body = await _body(request, service.max_body_bytes) if posted else b""
     if body is None:
         return web.Response(status=CUT.status)
     answer = await service.answer(_request(request, body))
     if isinstance(answer, Response):
-        return web.Response(
-            status=answer.status, body=answer.body, headers=_decoded(answer.headers)
-        )
+        headers = _decoded(answer.headers)
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
     channel = _EventStream(request, settings, answer.headers)
     await answer.driver.run(channel)
     return channel.response
