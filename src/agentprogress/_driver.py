@@ -182,6 +182,8 @@ class Driver(SubscriberBase):
         self._connection.writing(close, self._host.heartbeats.now())
         self._schedule()
         await channel.send(close)
+        if self._gone:  # given up while the send could not be cancelled
+            return
         self._connection.wrote(self._host.heartbeats.now())
         # The session is done with it; a drain is not: only the peer's close proves that it heard.
         self.record.leave(self)

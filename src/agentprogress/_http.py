@@ -232,7 +232,7 @@ class Response:
     def to(self, request: Request, more: Iterable[Header]) -> Response:
         """Returns it as this request gets it: with more headers, and no body for ``HEAD``."""
         headers = [*self.headers, *more]
-        if self.status not in _BODILESS and self.headers[0] != SSE_HEADERS[0]:
+        if self.status not in _BODILESS and SSE_HEADERS[0] not in self.headers:
             headers.append((b"content-length", b"%d" % len(self.body)))
         return Response(self.status, b"" if request.method == "HEAD" else self.body, tuple(headers))
 
