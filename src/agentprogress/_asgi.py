@@ -54,6 +54,7 @@ async def _answer(
     if not service.waits(request):
         return await service.answer(request, check)
     answer: Response | Stream = CUT
+    failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
@@ -61,8 +62,13 @@ async def _answer(
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(watch)
-        answer = await service.answer(request, check)
+        try:
+            answer = await service.answer(request, check)
+        except Exception as error:  # noqa: BLE001 - raised below, as it is and in no group
+            failure = error
         tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return answer
 
 

@@ -148,13 +148,15 @@ class Driver(SubscriberBase):
     async def run(self, channel: Channel) -> None:
         """Serves the connection until either side is done with it."""
         try:
-            with anyio.CancelScope() as self._reading:
+            with anyio.CancelScope() as reading:
+                self._reading = reading
                 await self._accept(channel)
                 # From here on others may write.
                 self._channel = channel
                 self.wake()
                 await channel.read(self.received)
-            if self._close is not None and not self._gone:
+            # A client that is gone may be neither written to nor read any more.
+            if self._close is not None and reading.cancelled_caught and not self._gone:
                 with anyio.CancelScope() as self._reading:
                     await self._finish(channel, self._close)
         except _GONE:
@@ -181,12 +183,12 @@ class Driver(SubscriberBase):
         """
         self._connection.writing(close, self._host.heartbeats.now())
         self._schedule()
+        # The session is done with it; a drain is not: only the peer's close proves that it heard.
+        self.record.leave(self)
         await channel.send(close)
         if self._gone:  # given up while the send could not be cancelled
             return
         self._connection.wrote(self._host.heartbeats.now())
-        # The session is done with it; a drain is not: only the peer's close proves that it heard.
-        self.record.leave(self)
         self._schedule()
         if not self._connection.over:
             await channel.read(self.received)

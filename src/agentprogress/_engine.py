@@ -300,17 +300,26 @@ class Engine:
         host = self._host
         if host is None or not host.alive:
             return
-        followed = [record for record in records if record.subscribers]
         if host.loop.same(LoopRef.current()):
-            for record in followed:
+            await self._tell_followers(host, records)
+            return
+        told = Wakeup(LoopRef())
+
+        async def tell() -> None:
+            await self._tell_followers(host, records)
+            told.set()
+
+        if host.loop.call_soon(lambda: host.start_soon(tell, abandon=told.set)):
+            deadline = self.clock.monotonic() + self.settings.flush_timeout
+            await self.clock.wait(told.event, deadline)
+
+    async def _tell_followers(self, host: Host, records: list[SessionRecord]) -> None:
+        for record in records:
+            if record.subscribers:
                 host.publish(record)
-            for member in list(host.members):
-                member.drain()
-            await host.until_parted(self.settings.flush_timeout)
-        else:
-            with anyio.move_on_after(self.settings.flush_timeout):
-                for record in followed:
-                    await self.flush(record)
+        for member in list(host.members):
+            member.drain()
+        await host.until_parted(self.settings.flush_timeout)
 
     # What sessions ask of the registry around them (`Hub`)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+import anyio
 from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
@@ -71,15 +72,26 @@ class _Relay:
         # What dependencies leave there is for `authorize`.
         scope.setdefault("state", {})
 
+        added: tuple[_http.Header, ...] = ()
+
         async def check(request: _http.Request) -> _http.Response | None:
+            nonlocal added
             heard = await self._checks.run(scope, request)
-            error = None if heard is None else heard.error()
+            if heard is None or heard.passed:
+                added = () if heard is None else heard.theirs()
+                return None
+            error = heard.error()
             if error is not None and scope["type"] == "websocket":
                 raise error
-            return None if heard is None else heard.response(error)
+            return heard.response(error)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and added:
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
 
         inner = {**scope, "path": path, "root_path": ""}
-        await serve(self._service, inner, receive, send, check)
+        await serve(self._service, inner, receive, sending, check)
 
     async def websocket(self, websocket: WebSocket) -> None:
         """What FastAPI calls for a WebSocket."""
@@ -129,7 +141,8 @@ class _Dependencies:
             return None
         heard = _Heard(request.body)
         try:
-            await self._route_in(scope).app(_as_request(scope, request), heard.receive, heard.send)
+            seen = _as_request(scope, request) | {_HEARD: heard}
+            await self._route_in(scope).app(seen, heard.receive, heard.send)
         except Exception as error:
             # Where nobody else would answer, as for a WebSocket, a client must not wait for it.
             _logger.exception("a dependency failed")
@@ -142,7 +155,7 @@ class _Dependencies:
             self._route = APIRoute(
                 "/",
                 _passed,
-                status_code=_PASSED,
+                response_model=None,
                 dependencies=self._dependencies,
                 # With the application's overrides, by which its tests put other users in.
                 dependency_overrides_provider=app,
@@ -150,11 +163,12 @@ class _Dependencies:
         return self._route
 
 
-_PASSED = HTTPStatus.NO_CONTENT
+_HEARD = "agentprogress.heard"
 
 
-async def _passed() -> None:
-    """The endpoint behind the dependencies."""
+async def _passed(request: Request) -> None:
+    """The endpoint behind the dependencies: who gets here may go on, whatever status they set."""
+    request.scope[_HEARD].passed = True
 
 
 def _as_request(scope: Scope, request: _http.Request) -> dict[str, Any]:
@@ -169,13 +183,18 @@ class _Heard:
     """What a dependency hears of a request, and what is heard of its answer."""
 
     def __init__(self, body: bytes) -> None:
-        self._request_body = body
+        self.passed = False
+        self._unread: bytes | None = body
         self._status: int = HTTPStatus.INTERNAL_SERVER_ERROR
         self._headers: tuple[_http.Header, ...] = ()
         self._body = b""
 
     async def receive(self) -> Message:
-        return {"type": "http.request", "body": self._request_body, "more_body": False}
+        if self._unread is None:
+            # Whoever asks again waits for the client to leave, and is cancelled when all is said.
+            await anyio.sleep_forever()
+        body, self._unread = self._unread or b"", None
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -191,17 +210,20 @@ class _Heard:
         kind = _ERRORS.get(self._status, ProgressError if failed else Forbidden)
         return kind(self._detail())
 
-    def response(self, error: ProgressError | None) -> _http.Response | None:
-        """Returns the answer with the dependency's own status; None for a yes."""
-        if self._status == _PASSED:
-            return None
+    def theirs(self) -> tuple[_http.Header, ...]:
+        """Returns the headers that a dependency sets and the protocol does not."""
+        return tuple(header for header in self._headers if header[0] in _THEIRS)
+
+    def response(self, error: ProgressError | None) -> _http.Response:
+        """Returns the answer with the dependency's own status."""
         if error is None:  # a redirect, say
             headers = [header for header in self._headers if header[0] != b"content-length"]
             return _http.Response(self._status, self._body, tuple(headers))
         told = _http.problem(error, status=self._status)
-        theirs = {name: value for name, value in self._headers if name in _THEIRS}
-        ours = {name: value for name, value in told.headers if name not in theirs}
-        return replace(told, status=self._status, headers=(*ours.items(), *theirs.items()))
+        theirs = self.theirs()
+        names = {name for name, _ in theirs}
+        ours = [header for header in told.headers if header[0] not in names]
+        return replace(told, status=self._status, headers=(*ours, *theirs))
 
     def _detail(self) -> str:
         try:
@@ -211,7 +233,7 @@ class _Heard:
         return detail if isinstance(detail, str) else ""
 
 
-# What a dependency knows better.
+# What a dependency says to the browser, on a yes and on a no.
 _THEIRS = frozenset({b"www-authenticate", b"retry-after", b"set-cookie"})
 
 _ERRORS: dict[int, type[ProgressError]] = {

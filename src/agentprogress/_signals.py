@@ -13,6 +13,8 @@ import contextlib
 import signal
 import socket
 import threading
+from collections import Counter
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -66,13 +68,15 @@ class _Chain:
         self._signalled = False
         for number in _SIGNALS:
             previous = signal.getsignal(number)
-            # These kill at once, do nothing, and raise KeyboardInterrupt wherever the program is:
-            # none of them is a server's shutdown.
-            if callable(previous) and previous is not signal.default_int_handler:
+            if _is_a_servers(previous):
                 self._previous[number] = previous
                 signal.signal(number, self._handle)
         listens = bool(self._previous) and loop.is_asyncio
-        self._pipe = _SignalPipe(asyncio.get_running_loop(), self._previous) if listens else None
+        self._pipe = _SignalPipe(asyncio.get_running_loop(), self._is_next) if listens else None
+
+    def _is_next(self, number: int) -> bool:
+        """Whether a signal comes here first: else nobody would hand on what is held back."""
+        return number in self._previous and signal.getsignal(number) == self._handle
 
     def renew(self) -> None:
         """Takes its place again where the loop has taken it."""
@@ -115,6 +119,15 @@ class _Chain:
         self._previous[number](number, None)
 
 
+def _is_a_servers(handler: Any) -> bool:
+    """False for what kills at once, does nothing, or interrupts the program wherever it is."""
+    if not callable(handler) or handler is signal.default_int_handler:
+        return False
+    # `asyncio.run` takes its own one back at its end, and only if nobody stands in front of it.
+    method = getattr(handler, "func", None)
+    return not isinstance(getattr(method, "__self__", None), asyncio.Runner)
+
+
 class _SignalPipe:
     """Holds back signals that a loop hears of by its wake-up descriptor, not by a handler.
 
@@ -123,12 +136,14 @@ class _SignalPipe:
 
     Args:
         loop: that runs here.
-        held: the signals to be held back.
+        holds: tells whether a signal is to be held back until `let_through`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, held: dict[int, Any]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, holds: Callable[[int], bool]) -> None:
         self._loop = loop
-        self._held = frozenset(held)
+        self._holds = holds
+        # How many of each signal are held back; below zero, how many may pass as they come.
+        self._held: Counter[int] = Counter()
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -147,11 +162,20 @@ class _SignalPipe:
         # Reading is also what lets a loop written in C run the handlers.
         with contextlib.suppress(BlockingIOError, InterruptedError):
             for number in self._reader.recv(4096):
-                if number not in self._held:
-                    self.let_through(number)
+                if not self._holds(number):
+                    self._tell(number)
+                    continue
+                self._held[number] += 1
+                if self._held[number] <= 0:
+                    self._tell(number)
 
     def let_through(self, number: int) -> None:
-        """Tells the loop of a signal."""
+        """Tells the loop of a signal, now or when it comes."""
+        self._held[number] -= 1
+        if self._held[number] >= 0:
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
         if self._before == _NO_DESCRIPTOR:
             return
         with contextlib.suppress(OSError), socket.socket(fileno=self._before) as before:

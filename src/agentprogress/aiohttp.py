@@ -27,6 +27,7 @@ except ImportError as error:
 
 __all__ = ["add_progress_routes"]
 
+# What is up to so many times too large is told so; anything larger is not even assembled.
 _ASSEMBLED = 4
 
 
@@ -136,12 +137,15 @@ class _WebSocket(_Channel):
             headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = subprotocol
         self.response = web.WebSocketResponse(
             protocols=() if subprotocol is None else (subprotocol,),
-            timeout=self._settings.close_timeout,
-            # What is a little too large is told so; anything larger is not even assembled.
+            timeout=min(self._settings.close_timeout, self._settings.write_timeout),
             max_msg_size=self._settings.max_client_frame_bytes * _ASSEMBLED,
             compress=False,
         )
-        await self.response.prepare(self._request.clone(headers=headers))
+        try:
+            handshake = self._request.clone(headers=headers)
+        except RuntimeError as error:
+            raise ValueError("A middleware has read the body of a handshake.") from error
+        await self.response.prepare(handshake)
 
     async def read(self, received: Received) -> None:
         async for message in self.response:
