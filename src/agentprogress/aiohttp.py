@@ -63,12 +63,9 @@ def add_progress_routes(
         async with registry:
             yield
 
-    async def drain(_: web.Application) -> None:
-        await registry.drain()
-
     app.router.add_route("*", prefix.rstrip("/") + "/{path:.*}", handle)
     app.cleanup_ctx.append(alive)
-    app.on_shutdown.append(drain)
+    app.on_shutdown.append(lambda _: registry.drain())
 
 
 async def _http(service: Service, settings: Settings, request: web.Request) -> web.StreamResponse:

@@ -52,6 +52,7 @@ class AsgiPeer:
         self.finished = anyio.Event()
         self.broken = False
         self.failure: Exception | None = None
+        self._stops_before = ""
         if kind == "websocket":
             self.deliver.send_nowait({"type": "websocket.connect"})
         else:
@@ -77,7 +78,11 @@ class AsgiPeer:
         if self._reads is not None and len(self.sent) >= self._reads:
             self.stop_reading()
             self._reads = None
-        await self._reading.wait()
+        if message["type"] == self._stops_before:
+            self.stop_reading()
+        # As on servers whose sends cannot be cancelled, where that matters.
+        with anyio.CancelScope(shield=message["type"] == self._stops_before):
+            await self._reading.wait()
         self.sent.append(message)
         if message["type"] == "websocket.close" and self._closes:
             self.hang_up()
@@ -85,6 +90,10 @@ class AsgiPeer:
     def stop_reading(self) -> None:
         """From now on every send blocks."""
         self._reading = anyio.Event()
+
+    def stop_before(self, kind: str) -> None:
+        """A send of this type blocks, and cannot be cancelled."""
+        self._stops_before = kind
 
     def read_on(self) -> None:
         """Blocked sends go on."""

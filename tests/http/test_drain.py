@@ -5,7 +5,11 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from agentprogress import SessionRegistry
+from agentprogress.asgi import ProgressApp
+
 from .following import Site, settle
+from .peers import AsgiPeer
 
 pytestmark = pytest.mark.anyio
 
@@ -92,3 +96,15 @@ async def test_two_drains_at_once_are_over_together() -> None:
             assert over == []
             peer.hang_up()
     assert sorted(over) == [1, 2]
+
+
+async def test_a_drain_from_another_threads_loop_tells_everybody_too() -> None:
+    registry = SessionRegistry()
+    session_id = (await registry.reserve())["session_id"]
+    peer = AsgiPeer(f"/sessions/{session_id}/ws")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer.run, ProgressApp(registry, chain_signals=False))
+        await settle()
+        await anyio.to_thread.run_sync(anyio.run, registry.drain)
+        await peer.finished.wait()
+    assert peer.types == ["welcome", "reconnect"]

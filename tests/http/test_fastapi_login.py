@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 import websockets
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from agentprogress import SessionRegistry
 from agentprogress._http import ROUTES
@@ -341,3 +342,61 @@ async def test_a_redirect_of_a_dependency_is_followed_by_requests_and_refuses_a_
         frames, code = await site.follow(guard.session_id, {})
     assert (answer.status_code, answer.headers["location"]) == (307, "/login")
     assert ([frame["code"] for frame in frames], code) == (["forbidden"], 4403)
+
+
+async def test_the_cookies_that_a_dependency_sets_arrive_on_a_yes_and_on_a_no() -> None:
+    def dependency(request: Request, response: Response) -> None:
+        if "refused" in request.query_params:
+            headers = {"WWW-Authenticate": "Ours"}
+            raise HTTPException(401, "No.", headers=headers)
+        response.set_cookie("seen", "now")
+        # Not a dependency's to decide: the answer has its own.
+        response.status_code = 202
+
+    guard = Guard(dependency)
+
+    @guard.app.exception_handler(401)
+    async def forget(request: Request, error: HTTPException) -> JSONResponse:
+        answer = JSONResponse({"detail": error.detail}, 401, headers=dict(error.headers or {}))
+        answer.delete_cookie("a")
+        answer.delete_cookie("b")
+        return answer
+
+    async with served(guard.app) as site:
+        yes = await site.ask("GET", f"/sessions/{guard.session_id}")
+        no = await site.ask("GET", f"/sessions/{guard.session_id}?refused")
+        frames, code = await site.follow(guard.session_id, {})
+    assert (yes.status_code, yes.json()["status"]) == (200, "completed")
+    assert yes.headers["set-cookie"].startswith("seen=now")
+    assert (no.status_code, no.json()["code"]) == (401, "unauthorized")
+    assert no.headers["www-authenticate"] == "Ours"
+    assert [each[:2] for each in no.headers.get_list("set-cookie")] == ["a=", "b="]
+    assert (frames[-1]["type"], code) == ("end", 1000)
+
+
+async def test_a_handler_that_streams_its_refusal_holds_nobody_up() -> None:
+    def dependency() -> None:
+        raise HTTPException(403, "No.")
+
+    guard = Guard(dependency)
+
+    @guard.app.exception_handler(403)
+    async def stream(request: Request, error: HTTPException) -> StreamingResponse:
+        return StreamingResponse(iter(['{"detail": ', '"No."}']), 403)
+
+    refused, frames, code = await guard.tried()
+    assert (refused, frames[0]["message"], code) == (403, "No.", 4403)
+
+
+async def test_a_handler_may_answer_with_nothing_at_all() -> None:
+    def dependency() -> None:
+        raise HTTPException(403)
+
+    guard = Guard(dependency)
+
+    @guard.app.exception_handler(403)
+    async def silence(request: Request, error: HTTPException) -> Response:
+        return Response(status_code=200)
+
+    refused, frames, code = await guard.tried()
+    assert (refused, [frame["code"] for frame in frames], code) == (200, ["forbidden"], 4403)

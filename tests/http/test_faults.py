@@ -200,3 +200,16 @@ async def test_a_stream_that_is_refused_has_no_body_for_head() -> None:
     peer.hang_up()
     await peer.run(site.app)
     assert [m.get("status", m.get("body")) for m in peer.sent] == [200, b""]
+
+
+async def test_a_follower_given_up_while_its_close_is_blocked_ends_quietly() -> None:
+    site = Site()
+    async with site.peer(closes=False) as peer:
+        peer.stop_before("websocket.close")
+        site.end()
+        await site.clock.advance(0.1)
+        assert peer.types[-1] == "end"
+        await site.clock.advance(site.registry.settings.write_timeout + 2)
+        assert site.registry.stats().detached == 1
+        peer.read_on()
+        await peer.finished.wait()

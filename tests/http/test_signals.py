@@ -401,3 +401,30 @@ async def test_a_server_in_a_process_of_its_own_ends_its_streams_and_then_itself
         assert types[-2:] == ["session.failed", "end"]
         # uvicorn raises the signal again once it has shut down well.
         assert await program.exit_status() in (0, -number, 128 + number)
+
+
+def test_a_handler_that_is_set_later_by_the_loop_loses_no_signal() -> None:
+    server = Server()
+
+    async def main() -> None:
+        await server.serve()
+        heard = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(TERM, heard.set)
+        # Another request: what the loop has taken is taken back.
+        assert (await ask(server.app, "GET", "/health")).status == 200
+        raise_signal()
+        await heard.wait()
+
+    anyio.run(main)
+
+
+def test_asyncio_takes_its_own_handler_back_when_it_ends() -> None:
+    signal.signal(INT, signal.default_int_handler)
+    server = Server()
+
+    async def main() -> None:
+        # anyio's own runner sets none.
+        await server.serve()
+
+    asyncio.run(main())
+    assert signal.getsignal(INT) is signal.default_int_handler
