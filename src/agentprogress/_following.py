@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -56,7 +57,7 @@ class Moved:
     record: SessionRecord
 
 
-class SubscriberBase:
+class SubscriberBase(ABC):
     """A position on a record's log. Drivers add what happens when it is woken.
 
     Attributes:
@@ -73,9 +74,9 @@ class SubscriberBase:
         self.principal = principal
         self.blocked = False
 
+    @abstractmethod
     def wake(self) -> None:
         """Called on the loop's thread when there may be something to take."""
-        raise NotImplementedError
 
     def drain(self) -> None:
         """Called on the loop's thread when the process shuts down; those in it stay as they are."""
