@@ -78,8 +78,9 @@ class SubscriberBase(ABC):
     def wake(self) -> None:
         """Called on the loop's thread when there may be something to take."""
 
+    @abstractmethod
     def drain(self) -> None:
-        """Called on the loop's thread when the process shuts down; those in it stay as they are."""
+        """Called on the loop's thread when the process shuts down."""
 
 
 class Audience:

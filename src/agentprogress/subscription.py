@@ -39,6 +39,9 @@ class _Reader(SubscriberBase):
     def wake(self) -> None:
         self.event.set()
 
+    def drain(self) -> None:
+        """Those who follow in the process itself are left as they are."""
+
 
 class Subscription:
     """Iterates over a session's `Event`, `Snapshot` and `Gap` items, to the terminal event.
