@@ -6,7 +6,8 @@ import re
 import pytest
 
 from agentprogress import errors
-from agentprogress.errors import CODES, ProgressError
+from agentprogress.codes import CODES
+from agentprogress.errors import ProgressError
 
 # The table of docs/protocol.md, written out once more.
 TABLE = {
@@ -56,6 +57,9 @@ EXAMPLES = [
     errors.RequestTooLarge(1),
     errors.Draining(),
     errors.WrongLoop(),
+    errors.FollowError("gone", "It is over.", retryable=False, close_code=4410),
+    errors.InvalidUrl("It has no host."),
+    errors.NoResult("s", "lost"),
     errors.PublicError("No such page.", "no_page", retryable=True),
 ]
 

@@ -61,6 +61,15 @@ DESIGN = {
     "max_drain_window": 10,
     "strict": False,
     "expose_errors": False,
+    "silence_timeout": 10,
+    "initial_retry_window": 1,
+    "min_retry_delay": 0.1,
+    "max_retry_delay": 20,
+    "stable_timeout": 5,
+    "short_stream_timeout": 1,
+    "max_short_streams": 3,
+    "unknown_timeout": 30,
+    "max_message_bytes": 512 * KIB,
 }
 # The design gives no number for these.
 OWN = {
@@ -72,6 +81,9 @@ OWN = {
     "preflight_max_age": 600,
     "user_timeout": 30,
     "base_url": "/progress",
+    "connect_timeout": 10,
+    "max_buffered_events": 1000,
+    "max_buffered_bytes": 4 * MIB,
 }
 FIELDS = dataclasses.fields(Settings)
 

@@ -19,7 +19,7 @@ from agentprogress._core.history import History, Join, Joined, Missed, Resume
 from agentprogress._core.outbox import Encoded
 from agentprogress._core.sse import encode_control, encode_event
 from agentprogress._core.states import SessionStatus
-from agentprogress.errors import CODES
+from agentprogress.codes import CODES
 from agentprogress.events import UnknownEvent, parse_event
 from agentprogress.settings import Settings
 from agentprogress.snapshot import SessionSnapshot

@@ -22,7 +22,8 @@ from ._core.outputs import Accept, Close, Due, Output, Refusal, Write
 from ._engine import Engine
 from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
 from .access import Access
-from .errors import CODES, Draining, ProgressError
+from .codes import CODES
+from .errors import Draining, ProgressError
 from .settings import Settings
 
 __all__ = ["Channel", "Driver", "Farewell", "Received", "farewell", "return_delay"]

@@ -16,7 +16,8 @@ from pydantic_core import from_json
 from ._core.connection import SUBPROTOCOL
 from ._core.jsonable import clean_text, encode_json
 from .access import ConnectionInfo
-from .errors import CODES, InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
+from .codes import CODES
+from .errors import InvalidRequest, MethodNotAllowed, ProgressError, SessionGone
 
 __all__ = [
     "CUT",

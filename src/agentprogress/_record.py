@@ -16,7 +16,8 @@ from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
 from ._following import Audience, Ended, Moved, Resync, SubscriberBase, Tombstone
 from ._inputs import Outcome, Question
 from ._life import Hub, Life
-from .errors import CODES, InvalidEvent
+from .codes import CODES
+from .errors import InvalidEvent
 
 __all__ = [
     "Ended",

@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from ._core.frames import PROTOCOL
 from ._http import ROUTES, Route
 from ._version import __version__
-from .errors import CODES
+from .codes import CODES
 from .events import Event, EventBase
 from .settings import Settings
 from .snapshot import SessionSnapshot

@@ -22,7 +22,8 @@ from ._origins import Origins
 from ._record import SessionRecord
 from ._signals import chain_signals
 from .access import Authorize, allow_generated_ids
-from .errors import CODES, Forbidden, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
+from .codes import CODES
+from .errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
 from .registry import SessionRegistry, engine_of
 
 __all__ = ["Check", "Service", "Stream", "nothing"]

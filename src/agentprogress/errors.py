@@ -1,4 +1,4 @@
-"""Every error of the library, and the one table that maps codes to HTTP, WebSocket and a sentence.
+"""Every error of the library. Where the wire has a code for one, it is a row of `codes`.
 
 The tree::
 
@@ -14,6 +14,7 @@ The tree::
     │   ├── SessionEnded                  a strict call after the end
     │   ├── SessionCancelled              out of a block that was asked to cancel
     │   ├── WrongProcess                  the id was made by another process of a memory store
+    │   ├── NoResult                      it ended without a result: failed, cancelled or lost
     │   ├── InputExpired                  nobody answered in time
     │   ├── InputSettled                  the question has its answer, or was never asked
     │   └── InvalidAnswer (ValueError)    an answer that does not fit the question's schema
@@ -29,21 +30,27 @@ The tree::
     │   └── RequestTooLarge               ... because its body passes the limit
     ├── Draining                          the registry is shutting down
     ├── WrongLoop                         used from a second running event loop
+    ├── FollowError                       a client gave up, or could not ask; has ``kind``
+    ├── InvalidUrl (ValueError)           not the URL of a session
     └── PublicError                       an application's own error, shown to viewers as written
 
-Errors that can reach a client carry ``code``, a key of :data:`CODES`.
+Errors that can reach a client carry ``code``, a key of `codes.CODES`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .codes import CODES
+
+if TYPE_CHECKING:
+    from .events import ErrorInfo
 
 __all__ = [
-    "CODES",
-    "Code",
     "Draining",
     "EventTooLarge",
+    "FollowError",
+    "FollowErrorKind",
     "Forbidden",
     "IllegalTransition",
     "InputExpired",
@@ -53,7 +60,9 @@ __all__ = [
     "InvalidRequest",
     "InvalidSessionId",
     "InvalidSettings",
+    "InvalidUrl",
     "MethodNotAllowed",
+    "NoResult",
     "NotFound",
     "ProgressError",
     "PublicError",
@@ -72,68 +81,12 @@ __all__ = [
     "WrongProcess",
 ]
 
-Retry = Literal["no", "yes", "new_token", "retry_after"]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One row of the code table.
-
-    Attributes:
-        name: the stable code on the wire.
-        http: the HTTP status, or None where the code never answers a request.
-        websocket: the close code. 41xx: come back. 44xx: do not.
-        retry: whether coming back can help, and what it takes.
-        sentence: what a person is told when the error brings no better words.
-    """
-
-    name: str
-    http: int | None
-    websocket: int
-    retry: Retry
-    sentence: str
-
-    @property
-    def retryable(self) -> bool:
-        """True when the same request can succeed later, perhaps with a new token."""
-        return self.retry != "no"
-
-    @property
-    def transient(self) -> bool:
-        """True when it can succeed later as it is."""
-        return self.retry in ("yes", "retry_after")
-
-
-CODES: dict[str, Code] = {
-    code.name: code
-    for code in (
-        Code("bad_request", 400, 4400, "no", "The request cannot be understood."),
-        Code("unauthorized", 401, 4401, "new_token", "Credentials are missing or not valid."),
-        Code("forbidden", 403, 4403, "no", "This session may not be followed with what was sent."),
-        Code("not_found", 404, 4406, "no", "There is nothing at this address."),
-        Code("session_unknown", 404, 4404, "no", "There is no such session."),
-        Code("method_not_allowed", 405, 4405, "no", "The address does not answer this method."),
-        Code("conflict", 409, 4409, "no", "The session's state does not allow this."),
-        Code("session_gone", 410, 4410, "no", "The session ended and its record has expired."),
-        Code("too_large", 413, 4413, "no", "The message is too large."),
-        Code("wrong_process", 421, 4421, "no", "Another process owns this session."),
-        Code("rate_limited", 429, 4105, "retry_after", "Too many subscribers; come back later."),
-        Code("draining", 503, 4100, "yes", "The server is shutting down; come back."),
-        Code("slow_subscriber", None, 4101, "yes", "A write was blocked for too long."),
-        Code("no_pong", None, 4102, "yes", "A heartbeat was not answered."),
-        Code("token_expired", 401, 4104, "new_token", "The token has expired."),
-        Code("store_unavailable", 503, 4106, "yes", "The store does not answer."),
-        Code("internal", 500, 4107, "yes", "The server failed; its log has the details."),
-        Code("going_away", 503, 1012, "yes", "The server is restarting; come back."),
-    )
-}
-
 
 class ProgressError(Exception):
     """Base of everything this library raises on purpose.
 
     Attributes:
-        code: the row of :data:`CODES` that tells a client of it.
+        code: the row of `codes.CODES` that tells a client of it.
     """
 
     code: ClassVar[str] = "internal"
@@ -275,6 +228,23 @@ class WrongProcess(SessionError):
             f"Session {session_id!r} lives in another process. A memory store is seen by one "
             "process only: run one worker, or pass a durable store.",
         )
+
+
+class NoResult(SessionError):
+    """The session ended without a result.
+
+    Attributes:
+        status: how it ended: ``failed``, ``cancelled`` or ``lost``.
+        error: what it failed with, as viewers see it; None where nothing is known.
+    """
+
+    code = "conflict"
+
+    def __init__(self, session_id: str, status: str, error: ErrorInfo | None = None) -> None:
+        why = f": {error.message}" if error is not None else "."
+        super().__init__(session_id, f"Session {session_id!r} is {status} and has no result{why}")
+        self.status = status
+        self.error = error
 
 
 class InputExpired(SessionError):
@@ -431,6 +401,55 @@ class WrongLoop(ProgressError):
             "This registry already serves subscribers on another running event loop. Use one "
             "registry per loop; producers may emit from any thread."
         )
+
+
+FollowErrorKind = Literal[
+    "network",
+    "timeout",
+    "unauthorized",
+    "forbidden",
+    "unknown_session",
+    "gone",
+    "overloaded",
+    "server",
+    "protocol",
+]
+
+
+class FollowError(ProgressError):
+    """What a client ran into; its message is a sentence for people.
+
+    Attributes:
+        kind: what to switch on.
+        retryable: whether coming back can help. A client that gives up after `max_attempts` raises
+            errors for which this is true.
+        status: the HTTP status that was answered, if one was.
+        close_code: the WebSocket close code, if one came.
+        protocol_code: the row of `codes.CODES`, where the server named one.
+    """
+
+    def __init__(
+        self,
+        kind: FollowErrorKind,
+        message: str,
+        *,
+        retryable: bool,
+        status: int | None = None,
+        close_code: int | None = None,
+        protocol_code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retryable = retryable
+        self.status = status
+        self.close_code = close_code
+        self.protocol_code = protocol_code
+
+
+class InvalidUrl(ProgressError, ValueError):
+    """Not the URL of a session; the message says why."""
+
+    code = "bad_request"
 
 
 class PublicError(ProgressError):

@@ -159,6 +159,39 @@ class Settings:
     )
     max_drain_window: float = _seconds(10.0, "Largest window of the reconnects sent by a drain")
 
+    # Clients
+    connect_timeout: float = _seconds(
+        10.0, "Longest wait of a client for a connection and for the answer to a handshake"
+    )
+    silence_timeout: float = _seconds(
+        10.0,
+        "Silence beyond a heartbeat interval after which a client gives a connection up",
+    )
+    initial_retry_window: float = _seconds(
+        1.0, "Window over which clients spread their return before a server has advised one"
+    )
+    min_retry_delay: float = _seconds(
+        0.1, "Shortest delay before a client's second attempt and all after it", least=0
+    )
+    max_retry_delay: float = _seconds(20.0, "Longest delay before a client's attempt")
+    stable_timeout: float = _seconds(
+        5.0, "Time after its welcome at which a connection counts as stable"
+    )
+    short_stream_timeout: float = _seconds(
+        1.0, "Time below which a connection that is cut counts as short"
+    )
+    max_short_streams: int = _count(
+        3, "Short connections in a row after which a client takes the next transport"
+    )
+    unknown_timeout: float = _seconds(
+        30.0, "Time for which a client comes back to a session that is unknown by now", least=0
+    )
+    max_message_bytes: int = _size(
+        512 * KIB, "One message from a server, as a client takes it", least=64 * KIB
+    )
+    max_buffered_events: int = _count(1_000, "Events that a client holds for its user")
+    max_buffered_bytes: int = _size(4 * MIB, "Size of the events that a client holds for its user")
+
     # Behaviour
     strict: bool = _setting(
         False, "Sugar raises what it would otherwise repair, drop or log (for tests)"
@@ -225,6 +258,7 @@ _ORDERED = (
     ("max_session_subscribers", "max_subscribers"),
     ("min_retry_window", "max_retry_window"),
     ("write_timeout", "snapshot_write_timeout"),
+    ("min_retry_delay", "max_retry_delay"),
 )
 
 

@@ -18,7 +18,8 @@ from agentprogress._core.outputs import Close, Write
 from agentprogress._core.states import SessionStatus
 from agentprogress._http import ROUTES, Request
 from agentprogress.asgi import ProgressApp
-from agentprogress.errors import CODES, InvalidRequest
+from agentprogress.codes import CODES
+from agentprogress.errors import InvalidRequest
 
 SETTINGS = Settings(max_client_frame_bytes=200)
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 from math import inf
 from typing import NamedTuple
 
-from ..errors import CODES, ProgressError, SessionGone
+from ..codes import CODES
+from ..errors import ProgressError, SessionGone
 from ..settings import Settings
 from . import frames
 from .batch import Batch

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from pydantic_core import from_json
 
-from ..errors import CODES
+from ..codes import CODES
 from .history import Joined, Missed
 from .jsonable import clean_text, encode_json
 from .states import SessionStatus
