@@ -16,8 +16,8 @@ from agentprogress._core.history import Join, Joined, Missed, Resume
 from agentprogress._core.outputs import Accept, Close, Due, Output, Refusal, Write
 from agentprogress._core.phases import IllegalInput, Input, Phase, next_phase
 from agentprogress._core.states import SessionStatus
+from agentprogress.codes import CODES
 from agentprogress.errors import (
-    CODES,
     Draining,
     Forbidden,
     ProgressError,
