@@ -27,11 +27,17 @@ NO_VENV = """\
 UNFIT_PINS = """\
 If it names a missing requirement, requirements/ no longer fits pyproject.toml: run `make pins`.
 """
-NO_BROWSER = """\
-The browser tests need Chromium. Missing here: {packages}
-On Debian, as root: apt-get install {packages}
-Elsewhere: install Chromium or Chrome and name its program: make test CHROMIUM=/path/to/chrome
+NO_PROGRAMS = """\
+The tests need a Chromium, an nginx and a HAProxy. Missing here: {packages}
+On Debian, as root: apt-get install --no-install-recommends {packages}
+Elsewhere: install nginx and HAProxy where PATH finds them, and Chromium or Chrome, whose program
+can be named: make test CHROMIUM=/path/to/chrome
 """
+
+# Where Debian has nginx and HAProxy, which only root's PATH may name.
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+# Packages that bring a service of the same name, and start it.
+SERVICES = ("nginx", "haproxy")
 
 
 class SetupFailed(Exception):
@@ -48,7 +54,7 @@ def main() -> None:
             venv = ROOT / arguments.venv
             prepare(arguments.group, venv)
             if arguments.group == "test":
-                ensure_browser(venv)
+                ensure_programs(venv)
     except SetupFailed as failure:
         sys.exit(str(failure).rstrip())
 
@@ -110,20 +116,23 @@ def install(python: Path, group: str) -> None:
         raise SetupFailed(f"{failure}\n{UNFIT_PINS}") from None
 
 
-def ensure_browser(venv: Path) -> None:
+def ensure_programs(venv: Path) -> None:
     packages = missing_packages(venv)
     if not packages:
         return
-    advice = NO_BROWSER.format(packages=" ".join(packages))
+    advice = NO_PROGRAMS.format(packages=" ".join(packages))
     apt = as_root("apt-get")
-    if apt is None or os.environ.get("CHROMIUM"):
+    if apt is None or ("chromium" in packages and os.environ.get("CHROMIUM")):
         raise SetupFailed(advice)
-    say(f"installing Debian's {' and '.join(packages)} for the browser tests")
+    say(f"installing Debian's {' and '.join(packages)} for the tests")
     try:
         run([*apt, "update", "--quiet"])
         run([*apt, "install", "--quiet", "--yes", "--no-install-recommends", *packages])
     except SetupFailed as failure:
         raise SetupFailed(f"{failure}\n{advice}") from None
+    for service in SERVICES:
+        if service in packages:
+            stop_service(service)
     if missing_packages(venv):
         raise SetupFailed(advice)
 
@@ -136,14 +145,28 @@ def missing_packages(venv: Path) -> list[str]:
     drivers = venv.glob("lib/python*/site-packages/playwright/driver/node")
     if not all(starts([str(driver), "--version"]) for driver in drivers):
         packages.append("libatomic1")
+    packages += [name for name in SERVICES if not shutil.which(name, path=SYSTEM_PATH)]
     return packages
+
+
+def stop_service(name: str) -> None:
+    """Ends a service that its package has just started, now and at the next boot.
+
+    The tests run programs of their own; nobody has asked for one that listens on port 80. Where
+    nothing starts services, as in most containers, both commands have nothing to do.
+    """
+    for program, *arguments in (("invoke-rc.d", name, "stop"), ("update-rc.d", name, "disable")):
+        command = as_root(program)
+        if command is not None:
+            starts([*command, *arguments])
 
 
 def as_root(program: str) -> list[str] | None:
     """The command that runs `program` as root without asking anything, or None."""
-    if not shutil.which(program):
+    found = shutil.which(program, path=SYSTEM_PATH)
+    if found is None:
         return None
-    command = ["env", "DEBIAN_FRONTEND=noninteractive", program]
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", found]
     if os.geteuid() == 0:
         return command
     sudo = ["sudo", "--non-interactive"]

@@ -82,6 +82,8 @@ OWN = {
     "user_timeout": 30,
     "base_url": "/progress",
     "connect_timeout": 10,
+    "control_timeout": 30,
+    "sleep_check_interval": 5,
     "max_buffered_events": 1000,
     "max_buffered_bytes": 4 * MIB,
 }

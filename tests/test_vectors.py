@@ -6,20 +6,26 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin
 
 import pytest
 
 from agentprogress._core import frames
+from agentprogress._core.backoff import Backoff
 from agentprogress._core.cursor import Cursor
 from agentprogress._core.fold import Fold
 from agentprogress._core.history import History, Join, Joined, Missed, Resume
 from agentprogress._core.outbox import Encoded
 from agentprogress._core.sse import encode_control, encode_event
+from agentprogress._core.sse_reader import SseMessage, SseReader
 from agentprogress._core.states import SessionStatus
+from agentprogress.client._urls import SessionUrl, websocket_url
 from agentprogress.codes import CODES
+from agentprogress.errors import InvalidUrl
 from agentprogress.events import UnknownEvent, parse_event
 from agentprogress.settings import Settings
 from agentprogress.snapshot import SessionSnapshot
@@ -44,7 +50,7 @@ def each(name: str, part: str, key: str = "name") -> pytest.MarkDecorator:
 def test_every_file_says_what_it_is_about() -> None:
     files = sorted((ROOT / "vectors").glob("*.json"))
     assert [path.stem for path in files if not vectors(path.stem)["about"]] == []
-    assert len(files) == 7
+    assert len(files) == 8
 
 
 # Cursors and joins
@@ -167,8 +173,8 @@ def test_a_control_frame_is_written_as_it_is_read(case: Json) -> None:
         return  # of a later version
     frame = write(case["fields"])
     assert json.loads(frame) == wire
-    (message,) = read_sse([encode_control(wire["type"], frame)])[0]
-    assert (message["event"], json.loads(message["data"])) == (wire["type"], wire)
+    (message,) = sse_reader().feed(encode_control(wire["type"], frame))
+    assert (message.event, json.loads(message.data)) == (wire["type"], wire)
 
 
 def moments(value: Any) -> Any:
@@ -195,9 +201,9 @@ def test_an_event_is_read(case: Json) -> None:
 def test_an_event_is_an_unnamed_message_under_its_cursor(case: Json) -> None:
     cursor = f"{EPOCH}-{case['wire']['seq']}"
     message = encode_event(json.dumps(case["wire"]).encode(), cursor)
-    (read,), last_id, _ = read_sse([message])
-    assert (read["event"], json.loads(read["data"])) == ("message", case["wire"])
-    assert last_id == cursor
+    (read,) = sse_reader().feed(message)
+    assert (read.event, json.loads(read.data)) == ("message", case["wire"])
+    assert read.id == cursor
 
 
 def test_the_vectors_have_every_frame_and_every_event() -> None:
@@ -317,25 +323,6 @@ def test_a_status_tells_what_to_do(case: Json) -> None:
 # URLs
 
 
-def websocket_url(url: str) -> str:
-    """Makes a WebSocket's URL by the rules, with the standard library's reading of URLs."""
-    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
-        raise ValueError(url)
-    parts = urlsplit(url)
-    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}[parts.scheme]
-    if not parts.hostname or "@" in parts.netloc or (parts.port or 0) > 65535:
-        raise ValueError(url)
-    return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))
-
-
-def route_url(session: str, name: str, after: str | None) -> str:
-    url = urlsplit(websocket_url(session))
-    scheme = url.scheme if name == "ws" else url.scheme.replace("ws", "http")
-    path = url.path.rstrip("/") + (f"/{name}" if name else "")
-    query = "&".join(part for part in (url.query, after and f"after={after}") if part)
-    return urlunsplit((scheme, url.netloc, path, query, ""))
-
-
 @each("urls", "websocket", "url")
 def test_only_the_scheme_of_a_url_changes(case: Json) -> None:
     assert websocket_url(case["url"]) == case["expected"]
@@ -343,7 +330,9 @@ def test_only_the_scheme_of_a_url_changes(case: Json) -> None:
 
 @each("urls", "routes", "session")
 def test_a_route_is_appended_to_the_path_and_a_cursor_to_the_query(case: Json) -> None:
-    assert route_url(case["session"], case["route"], case["after"]) == case["expected"]
+    session, name, after = SessionUrl.parse(case["session"]), case["route"], case["after"]
+    url = session.websocket(after) if name == "ws" else session.route(name, after)
+    assert url == case["expected"]
 
 
 @each("urls", "relative", "url")
@@ -353,48 +342,56 @@ def test_a_relative_url_is_resolved_against_the_page(case: Json) -> None:
 
 @each("urls", "refused", "why")
 def test_what_is_no_url_of_a_session_is_refused(case: Json) -> None:
-    with pytest.raises((ValueError, KeyError)):
+    with pytest.raises(InvalidUrl):
         websocket_url(case["url"])
+    with pytest.raises(InvalidUrl):
+        SessionUrl.parse(case["url"])
+
+
+# The delay before coming back
+
+
+@each("backoff", "cases", "why")
+def test_a_delay_is_drawn(case: Json) -> None:
+    backoff = Backoff(Settings(), lambda: case["random"])
+    if case["window"] is not None:
+        backoff.advise(case["window"])
+    for _ in range(case["attempt"]):
+        backoff.next_delay()
+    assert backoff.attempt == case["attempt"]
+    delay = backoff.next_delay(case["at_least"], drawn=case["drawn"])
+    assert delay == pytest.approx(case["expected"], abs=1e-9)
 
 
 # Server-sent events
 
 
-def read_sse(chunks: list[bytes]) -> tuple[list[Json], str, int | None]:
-    """Reads a stream by WHATWG's rules; returns messages, last id and retry."""
-    text = b"".join(chunks).decode(errors="replace").removeprefix("\ufeff")
-    lines = re.split("\r\n|\r|\n", text)[:-1]  # the last one is not finished
-    messages: list[Json] = []
-    last_id = id_buffer = event = ""
-    retry: int | None = None
-    data: list[str] = []
-    for line in lines:
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if not line:
-            last_id = id_buffer
-            if data:
-                message = {"event": event or "message", "data": "\n".join(data), "id": last_id}
-                messages.append(message)
-            event, data = "", []
-        elif field == "data":
-            data.append(value)
-        elif field == "event":
-            event = value
-        elif field == "id" and "\0" not in value:
-            id_buffer = value
-        elif field == "retry" and re.fullmatch("[0-9]+", value):
-            retry = int(value)
-    return messages, last_id, retry
+def sse_reader() -> SseReader:
+    return SseReader(Settings().max_message_bytes)
+
+
+def read_sse(stream: bytes, cuts: list[int]) -> tuple[list[SseMessage], str, int | None]:
+    """Feeds a stream in the pieces between the cuts."""
+    reader, messages = sse_reader(), []
+    for start, end in pairwise([0, *cuts, len(stream)]):
+        messages += reader.feed(stream[start:end])
+    return messages, reader.last_id, reader.retry
 
 
 @each("sse", "cases")
-def test_a_stream_is_read(case: Json) -> None:
+def test_a_stream_is_read_however_it_is_cut(case: Json) -> None:
     stream = bytes.fromhex(case["hex"]) if "hex" in case else case["stream"].encode()
     assert all(0 < cut < len(stream) for cut in case["cuts"])
-    messages, last_id, retry = read_sse([stream])
-    assert messages == case["messages"]
-    assert (last_id, retry) == (case["last_id"], case["retry"])
+    expected = [SseMessage(**message) for message in case["messages"]]
+    whole, places = (expected, case["last_id"], case["retry"]), range(1, len(stream))
+    assert read_sse(stream, []) == whole
+    assert read_sse(stream, case["cuts"]) == whole
+    assert read_sse(stream, list(places)) == whole
+    for place in places:
+        assert read_sse(stream, [place]) == whole
+    random = Random(case["name"])
+    for _ in range(50):
+        assert read_sse(stream, [cut for cut in places if random.random() < 0.3]) == whole
 
 
 # The page

@@ -186,6 +186,12 @@ class Settings:
     unknown_timeout: float = _seconds(
         30.0, "Time for which a client comes back to a session that is unknown by now", least=0
     )
+    control_timeout: float = _seconds(
+        30.0, "Time for which a client repeats a request to cancel or to answer"
+    )
+    sleep_check_interval: float = _seconds(
+        5.0, "Cadence at which a client looks whether its machine has slept"
+    )
     max_message_bytes: int = _size(
         512 * KIB, "One message from a server, as a client takes it", least=64 * KIB
     )

@@ -1,0 +1,196 @@
+"""Carries out what a `Follower` decides: dials, reads, rests, and drops what has gone silent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from math import inf
+
+import anyio
+from pydantic_core import from_json
+
+from .._core.jsonable import is_object
+from ..errors import FollowError
+from ._follower import Follower
+from ._held import Held
+from ._inbox import Inbox
+from ._ladder import Transport
+from ._reach import Reach
+from ._steps import Dial, Over, Rest
+from ._web import Closed, Cut, Link, Refused, Unreachable
+from ._wire import Malformed, read_state
+
+__all__ = ["ClientDriver"]
+
+_logger = logging.getLogger("agentprogress.client")
+_FOUND = 200
+
+
+class ClientDriver:
+    """One client's connections, one after the other.
+
+    Args:
+        reach: the session, and the way to it.
+        follower: decides.
+
+    Attributes:
+        inbox: gets what comes.
+        held: what was taken out of it.
+        on_change: called when the follower may have another state.
+    """
+
+    def __init__(self, reach: Reach, follower: Follower) -> None:
+        self.inbox = Inbox(reach.settings)
+        self.held = Held(follower.cursor, reach.settings)
+        self.on_change: Callable[[], None] = _nothing
+        self._reach = reach
+        self._clock = reach.clock
+        self._follower = follower
+        self._link_scope: anyio.CancelScope | None = None
+        self._nudge = anyio.Event()  # ends a rest
+        self._dialled = anyio.Event()  # moves the deadline nearer
+        self._paused = False
+
+    async def run(self) -> None:
+        """Follows until nothing is left to do; what comes and how it ends is in the inbox."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_time)
+            try:
+                error = await self._follow()
+            except Exception as unexpected:
+                # Raised where the user takes events, not into a group around the user's block.
+                self.inbox.close(unexpected)
+                raise
+            self.inbox.close(error)
+            tasks.cancel_scope.cancel()
+
+    def retry_now(self) -> None:
+        """Ends a rest."""
+        self._follower.retry_now()
+        self._nudge.set()
+
+    async def _follow(self) -> FollowError | None:
+        while True:
+            step = self._follower.next(self._clock.monotonic())
+            self._tell()
+            if isinstance(step, Over):
+                return step.error
+            if isinstance(step, Rest):
+                self._nudge = anyio.Event()
+                await self._clock.wait(self._nudge, step.until)
+            else:
+                await self._connect(step)
+
+    async def _connect(self, dial: Dial) -> None:
+        """Dials once, and reads until the follower has been told how it ended."""
+        follower, now = self._follower, self._clock.monotonic
+        self._dialled.set()
+        # Cancelled by `_keep_time`, after the follower has been told why.
+        with anyio.CancelScope() as self._link_scope:
+            try:
+                await self._dial(dial)
+            except Refused as refused:
+                follower.refused(refused.answer, now())
+            except Cut as cut:
+                follower.cut(cut.error, now())
+            except Unreachable as unreachable:
+                follower.unreachable(unreachable.error, now())
+            except FollowError as error:  # no token
+                follower.unreachable(error, now())
+        if follower.linked:
+            unsaid = FollowError("network", "The connection was cut.", retryable=True)
+            follower.cut(unsaid, now())
+
+    async def _dial(self, dial: Dial) -> None:
+        token = await self._reach.tokens.get(renew=dial.renew_token)
+        if self.held.lacks_state:
+            await self._find_state(token)
+        url = self._address(dial)
+        async with self._reach.web.open(dial.transport, url, token, self._heard) as link:
+            self._follower.opened(self._clock.monotonic())
+            await self._read(link)
+
+    def _address(self, dial: Dial) -> str:
+        if dial.transport is Transport.WEBSOCKET:
+            return self._reach.url.websocket(dial.cursor)
+        if dial.transport is Transport.SSE:
+            return self._reach.url.route("events", dial.cursor)
+        limits = {"limit": str(self._reach.settings.max_batch_events)}
+        if dial.waits:
+            limits["wait"] = f"{self._reach.settings.max_wait:g}"
+        return self._reach.url.route("page", dial.cursor, **limits)
+
+    async def _read(self, link: Link) -> None:
+        follower, now = self._follower, self._clock.monotonic
+        while follower.linked:
+            await self._wait_for_room()
+            data = await link.receive()
+            if isinstance(data, Closed):
+                follower.closed(data.code, now())
+                break
+            taken = follower.received(data, now())
+            if taken.deliveries:
+                self.inbox.put(taken.deliveries, len(data))
+            self._tell()
+            if taken.pong and follower.linked:
+                await link.pong()
+
+    async def _wait_for_room(self) -> None:
+        """A user that is slow is no reason to take the server for dead."""
+        if self.inbox.full:
+            self._paused = True
+            await self.inbox.room()
+            self._paused = False
+            self._heard()
+
+    async def _find_state(self, token: str | None) -> None:
+        """Asks for the state that a cursor from elsewhere came without; it is no loss if not."""
+        patience = self._reach.settings.connect_timeout
+        reply = await self._reach.web.ask(
+            "GET", self._reach.url.route(""), token, patience=patience
+        )
+        if reply.answer.status == _FOUND:
+            try:
+                state = from_json(reply.body)
+                if is_object(state):
+                    self.held.found(read_state(state, self._reach.settings)[0])
+            except (ValueError, Malformed):
+                _logger.debug("The state is not what was expected.", exc_info=True)
+
+    def _heard(self) -> None:
+        self._follower.heard(self._clock.monotonic())
+
+    async def _keep_time(self) -> None:
+        """Drops what is silent, and notices when the machine has slept."""
+        follower, clock = self._follower, self._clock
+        drift = clock.wall() - clock.monotonic()
+        while True:
+            now = clock.monotonic()
+            deadline = inf if self._paused else follower.deadline
+            if self._dialled.is_set():
+                self._dialled = anyio.Event()
+            await clock.wait(
+                self._dialled, min(deadline, now + self._reach.settings.sleep_check_interval)
+            )
+            now = clock.monotonic()
+            slept = clock.wall() - now - drift > self._reach.settings.silence_timeout
+            drift = clock.wall() - now
+            if slept:
+                # Monotonic time stands still while a machine sleeps, and so would every deadline.
+                follower.woke(now)
+                self._nudge.set()
+            elif self._paused or not follower.due(now):
+                continue
+            if self._link_scope is not None:
+                self._link_scope.cancel()
+            self._tell()
+
+    def _tell(self) -> None:
+        notice = self._follower.take_notice()
+        if notice is not None:
+            _logger.warning("%s: %s", self._follower.session_id, notice)
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,169 @@
+"""What a client asks for beside the stream: the result, to cancel, to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from .._core.backoff import Backoff
+from .._core.jsonable import is_object
+from ..errors import FollowError, InputSettled, InvalidAnswer, NoResult
+from ..snapshot import ErrorState
+from ._reach import Reach
+from ._verdicts import Verdict, judge_answer
+from ._web import Reply, Unreachable
+from ._wire import Answer
+
+__all__ = ["Requests"]
+
+_OK, _ACCEPTED, _BAD, _CONFLICT = 200, 202, 400, 409
+
+
+class _Unfit(Exception):
+    """An answer that coming back does not change."""
+
+    def __init__(self, answer: Answer, error: FollowError) -> None:
+        super().__init__(str(error))
+        self.answer = answer
+        self.error = error
+
+
+class Requests:
+    """Asks about one session, again after what passes.
+
+    Args:
+        reach: the session, and the way to it.
+        random: for the delays.
+    """
+
+    def __init__(self, reach: Reach, random: Callable[[], float]) -> None:
+        self._reach = reach
+        self._clock = reach.clock
+        self._settings = reach.settings
+        self._random = random
+
+    async def result(self) -> Any:
+        """Waits for the session's end and returns its result.
+
+        Raises:
+            NoResult: it failed, was cancelled or lost.
+            FollowError: it cannot be known.
+        """
+        wait = self._settings.max_wait
+        while True:
+            asked_at = self._clock.monotonic()
+            try:
+                reply = await self._ask("GET", "result", wait=wait)
+            except _Unfit as unfit:
+                raise self._no_result(unfit) from None
+            if reply.answer.status != _ACCEPTED:
+                return _json(reply)
+            if self._clock.monotonic() - asked_at < self._settings.short_stream_timeout:
+                # A server that does not wait is not asked without a pause.
+                await self._rest(max(reply.answer.retry_after or 0.0, 1.0))
+
+    async def cancel(self, reason: str | None) -> str:
+        """Asks the session to stop; returns its status."""
+        body = {} if reason is None else {"reason": reason}
+        reply = await self._command("cancel", body)
+        told = _json(reply)
+        return str(told.get("status", "")) if is_object(told) else ""
+
+    async def answer(self, request_id: str, value: object) -> None:
+        """Answers a question.
+
+        Raises:
+            InputSettled: it has its answer, or was never asked.
+            InvalidAnswer: the value does not fit.
+        """
+        route = f"inputs/{quote(request_id, safe='')}"
+        try:
+            await self._command(route, {"value": value})
+        except _Unfit as unfit:
+            if unfit.answer.status == _CONFLICT:
+                raise InputSettled(self._reach.url.session_id, request_id) from None
+            if unfit.answer.status == _BAD:
+                session_id, problem = self._reach.url.session_id, str(unfit.error)
+                raise InvalidAnswer(session_id, request_id, [problem]) from None
+            raise unfit.error from None
+
+    async def _command(self, route: str, body: object) -> Reply:
+        until = self._clock.monotonic() + self._settings.control_timeout
+        return await self._ask("POST", route, body=body, until=until)
+
+    async def _ask(
+        self,
+        method: str,
+        route: str,
+        *,
+        wait: float = 0.0,
+        body: object = None,
+        until: float | None = None,
+    ) -> Reply:
+        """Asks until there is an answer, or no more sense in asking.
+
+        Raises:
+            _Unfit: the answer says no.
+            FollowError: the time is over.
+        """
+        url = self._reach.url.route(route, **({"wait": f"{wait:g}"} if wait else {}))
+        backoff = Backoff(self._settings, self._random)
+        renew = renewed = False
+        unknown_since: float | None = None
+        while True:
+            at_least = 0.0
+            try:
+                token = await self._reach.tokens.get(renew=renew)
+                patience = wait + self._settings.silence_timeout
+                reply = await self._reach.web.ask(method, url, token, body, patience=patience)
+            except Unreachable as unreachable:
+                error = unreachable.error
+                if not error.retryable:
+                    raise error from unreachable
+            else:
+                if reply.answer.status in (_OK, _ACCEPTED):
+                    return reply
+                verdict, error, at_least, _ = judge_answer(reply.answer)
+                if verdict is Verdict.NEW_TOKEN and self._reach.tokens.can_renew and not renewed:
+                    renew = renewed = True
+                    continue
+                if verdict is Verdict.UNKNOWN_GRACE:
+                    unknown_since = unknown_since or self._clock.monotonic()
+                    grace = unknown_since + self._settings.unknown_timeout
+                    until = grace if until is None else min(until, grace)
+                elif verdict is not Verdict.COME_BACK:
+                    raise _Unfit(reply.answer, error)
+            renew = False
+            delay = backoff.next_delay(at_least)
+            if until is not None and self._clock.monotonic() + delay >= until:
+                raise error
+            await self._rest(delay)
+
+    async def _rest(self, seconds: float) -> None:
+        await self._clock.wait(anyio.Event(), self._clock.monotonic() + seconds)
+
+    def _no_result(self, unfit: _Unfit) -> Exception:
+        """Returns what to raise where there is no result."""
+        about = (unfit.answer.problem or {}).get("session")
+        if unfit.answer.status != _CONFLICT or not is_object(about):
+            return unfit.error
+        error = None
+        if about.get("error") is not None:
+            try:
+                error = ErrorState.model_validate(about["error"])
+            except ValidationError:
+                error = None
+        return NoResult(self._reach.url.session_id, str(about.get("status", "failed")), error)
+
+
+def _json(reply: Reply) -> Any:
+    try:
+        return from_json(reply.body)
+    except ValueError:
+        sentence = "The answer is not JSON."
+        raise FollowError("protocol", sentence, retryable=False, status=_OK) from None

@@ -1,0 +1,63 @@
+"""The bearer: one that is given, or asked for when it is needed and again when it was refused."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+from ..errors import FollowError
+
+__all__ = ["Token", "TokenSource"]
+
+Token = str | Callable[[], str | Awaitable[str]] | None
+
+_logger = logging.getLogger("agentprogress.client")
+# What may stand in a header's value, without the spaces (RFC 9110, 5.5).
+_VISIBLE = re.compile(r"[!-~]+", re.ASCII)
+
+
+class TokenSource:
+    """Keeps the token in use.
+
+    Args:
+        token: a text, or a function (plain or async) that makes one; None for none.
+    """
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self._made = token if isinstance(token, str) else None
+
+    @property
+    def can_renew(self) -> bool:
+        """True when another token can be asked for."""
+        return callable(self._token)
+
+    async def get(self, *, renew: bool = False) -> str | None:
+        """Returns the token.
+
+        Args:
+            renew: whether the last one was refused.
+
+        Raises:
+            FollowError: there is none to be had, or it is no token.
+        """
+        if callable(self._token) and (renew or self._made is None):
+            self._made = await self._make(self._token)
+        if self._made is not None and not _VISIBLE.fullmatch(self._made):
+            sentence = "The token has characters that a header cannot have."
+            raise FollowError("unauthorized", sentence, retryable=False)
+        return self._made
+
+    async def _make(self, make: Callable[[], str | Awaitable[str]]) -> str:
+        try:
+            made = make()
+            return await made if isawaitable(made) else made
+        except FollowError:
+            raise
+        except Exception as error:
+            # The application's own code: its reason may pass, as that of a sign-in service would.
+            _logger.warning("The token could not be had.", exc_info=True)
+            sentence = f"The token could not be had: {type(error).__name__}."
+            raise FollowError("unauthorized", sentence, retryable=True) from error

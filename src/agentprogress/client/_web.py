@@ -1,0 +1,428 @@
+"""Moves bytes between a client and a server, by httpx2, and decides nothing.
+
+What can go wrong is told in three ways: nobody could be reached, an answer is not what was asked
+for, or a connection that was there broke. httpx2 is imported in this file only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+import anyio
+import anyio.to_thread
+from pydantic_core import from_json
+
+from .._core.connection import SUBPROTOCOL
+from .._core.jsonable import encode_json, is_object
+from ..errors import FollowError
+from ..settings import Settings
+from ._ladder import Transport
+from ._wire import Answer
+
+try:
+    import httpx2
+    import httpx2.websockets
+    from wsproto.utilities import ProtocolError
+except ImportError as error:
+    raise ImportError(
+        "agentprogress.client needs httpx2 with WebSockets, which is not installed: "
+        "pip install 'agentprogress[client]'"
+    ) from error
+
+__all__ = ["Closed", "Cut", "Link", "Refused", "Reply", "Unreachable", "Web"]
+
+# How a generator of chunks ends.
+_ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError)
+_PONG = '{"type":"pong"}'
+_PROBLEM = "application/problem+json"
+_JSON = "application/json"
+_EVENT_STREAM = "text/event-stream"
+
+
+class Unreachable(Exception):
+    """There was nobody to connect to, or nobody to trust."""
+
+    def __init__(self, error: FollowError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Cut(Unreachable):
+    """A connection was there and broke."""
+
+
+class Refused(Exception):
+    """The answer is not what was asked for."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"{answer.status}")
+        self.answer = answer
+
+
+class Closed(NamedTuple):
+    """A connection's end; `code` is a WebSocket's close code, None for a cut."""
+
+    code: int | None = None
+
+
+class Reply(NamedTuple):
+    """The answer to a request, whatever it is."""
+
+    answer: Answer
+    body: bytes
+
+
+class Link(ABC):
+    """An open connection."""
+
+    @abstractmethod
+    async def receive(self) -> str | bytes | Closed:
+        """Returns what came next; nothing may be asked for after `Closed`."""
+
+    async def pong(self) -> None:  # noqa: B027 - most transports have none
+        """Answers a heartbeat, where the transport has a way to."""
+
+
+class Web:
+    """Connections to one server.
+
+    Args:
+        settings: the bounds.
+        headers: sent with every request, besides the token's.
+        ssl_context: whom to trust; None for the system's choice.
+    """
+
+    def __init__(
+        self, settings: Settings, headers: Mapping[str, str], ssl_context: ssl.SSLContext | None
+    ) -> None:
+        self._settings = settings
+        self._headers = headers
+        self._ssl_context = ssl_context
+        self._client: httpx2.AsyncClient | None = None
+
+    @property
+    def http(self) -> httpx2.AsyncClient:
+        """The client of httpx2, for who is to look closer than this class does."""
+        if self._client is None:
+            raise RuntimeError("It is used as `async with Web(…)`.")
+        return self._client
+
+    async def __aenter__(self) -> Self:
+        # It is needed for plain HTTP as well, which may redirect.
+        trust = self._ssl_context
+        if trust is None:
+            trust = await anyio.to_thread.run_sync(_system_trust)
+        self._client = httpx2.AsyncClient(
+            headers={**self._headers, "Accept-Encoding": "identity", "Cache-Control": "no-store"},
+            verify=trust,
+            timeout=None,  # the follower has the limits of time
+            follow_redirects=True,  # the token is sent to the first host only
+        )
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        # Nothing in it waits for the peer for long, and half of it would leak.
+        with anyio.move_on_after(self._settings.close_timeout, shield=True):
+            await self.http.aclose()
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, transport: Transport, url: str, token: str | None, heard: Callable[[], None]
+    ) -> AsyncGenerator[Link]:
+        """Opens a connection.
+
+        Args:
+            transport: how.
+            url: of the transport's route, cursor included.
+            token: the bearer.
+            heard: called whenever bytes come.
+
+        Raises:
+            Unreachable, Refused: it cannot be had.
+            Cut: it broke while it was opened or closed; `Link.receive` tells the rest.
+        """
+        ways = {
+            Transport.WEBSOCKET: self._websocket,
+            Transport.SSE: self._stream,
+            Transport.LONG_POLL: self._page,
+        }
+        with _translated():
+            async with ways[transport](url, _bearer(token), heard) as link:
+                yield link
+
+    async def ask(
+        self, method: str, url: str, token: str | None, body: object = None, *, patience: float
+    ) -> Reply:
+        """Sends a request, and reads its answer whatever it is.
+
+        Args:
+            method: of HTTP.
+            url: of a route.
+            token: the bearer.
+            body: sent as JSON; None for none.
+            patience: seconds to wait for each part of the answer.
+
+        Raises:
+            Unreachable: nobody was there.
+            Cut: no whole answer came.
+        """
+        headers = _bearer(token)
+        content = None
+        if body is not None:
+            headers["Content-Type"] = _JSON
+            content = encode_json(body)
+        timeout = httpx2.Timeout(self._settings.connect_timeout, read=patience)
+        with _translated():
+            async with self.http.stream(
+                method, url, headers=headers, content=content, timeout=timeout
+            ) as response:
+                most = self._settings.max_result_bytes + self._settings.max_message_bytes
+                data = await _read(response, most)
+                return Reply(_answer(response, data), data)
+
+    @contextlib.asynccontextmanager
+    async def _websocket(
+        self, url: str, headers: dict[str, str], heard: Callable[[], None]
+    ) -> AsyncGenerator[Link]:
+        # Heartbeats of the protocol serve both ends; pings of the library's own would be more.
+        connecting = httpx2.websockets.AsyncWebSocketClient(
+            self.http,
+            max_message_size_bytes=self._settings.max_message_bytes,
+            keepalive_ping_interval_seconds=None,
+            session_class=_Session,
+        )
+        try:
+            async with connecting.connect(
+                url, subprotocols=[SUBPROTOCOL], headers=headers
+            ) as session:
+                session.listen(heard)
+                yield _WebSocketLink(session)
+        except httpx2.websockets.WebSocketUpgradeError as error:
+            raise Refused(_answer(error.response, b"")) from None
+
+    @contextlib.asynccontextmanager
+    async def _stream(
+        self, url: str, headers: dict[str, str], heard: Callable[[], None]
+    ) -> AsyncGenerator[Link]:
+        headers["Accept"] = _EVENT_STREAM
+        async with self.http.stream("GET", url, headers=headers) as response:
+            await self._expect(response, _EVENT_STREAM)
+            async with _chunks(response) as chunks:
+                yield _StreamLink(chunks, heard)
+
+    @contextlib.asynccontextmanager
+    async def _page(
+        self, url: str, headers: dict[str, str], heard: Callable[[], None]
+    ) -> AsyncGenerator[Link]:
+        headers["Accept"] = _JSON
+        settings = self._settings
+        most = settings.max_batch_events * settings.max_event_bytes + settings.max_message_bytes
+        async with self.http.stream("GET", url, headers=headers) as response:
+            await self._expect(response, _JSON)
+            yield _PageLink(response, most, heard)
+
+    async def _expect(self, response: httpx2.Response, content_type: str) -> None:
+        kind = _content_type(response)
+        if response.status_code != 200 or kind.partition(";")[0].strip() != content_type:  # noqa: PLR2004
+            most = self._settings.max_message_bytes
+            body = await _read(response, most) if kind.startswith(_PROBLEM) else b""
+            raise Refused(_answer(response, body))
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    """Reading the authorities' certificates takes tens of milliseconds: once is enough."""
+    return httpx2.create_ssl_context()
+
+
+class _Watched:
+    """A connection's stream that tells when bytes come, also those of an unfinished message."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.heard: Callable[[], None] | None = None
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpx2's
+        data: bytes = await self._stream.read(max_bytes, timeout)
+        if self.heard is not None:
+            self.heard()
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Session(httpx2.websockets.AsyncWebSocketSession):
+    def __init__(self, stream: Any, **options: Any) -> None:
+        self._watched = _Watched(stream)
+        super().__init__(self._watched, **options)  # type: ignore[arg-type]  # it has all that a stream has
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        self._watched.heard = heard
+
+
+class _WebSocketLink(Link):
+    def __init__(self, session: _Session) -> None:
+        self._session = session
+
+    async def receive(self) -> str | bytes | Closed:
+        try:
+            event = await self._session.receive()
+        except httpx2.websockets.WebSocketDisconnect as error:
+            return Closed(error.code)
+        except (httpx2.websockets.HTTPXWSException, anyio.EndOfStream):
+            return Closed()
+        data: str | bytes = getattr(event, "data", b"")
+        return data
+
+    async def pong(self) -> None:
+        if self._session.subprotocol == SUBPROTOCOL:
+            # That it broke is what the next `receive` tells.
+            with contextlib.suppress(httpx2.websockets.HTTPXWSException, ProtocolError):
+                await self._session.send_text(_PONG)
+
+
+class _StreamLink(Link):
+    def __init__(self, chunks: AsyncIterator[bytes], heard: Callable[[], None]) -> None:
+        self._chunks = chunks
+        self._heard = heard
+
+    async def receive(self) -> str | bytes | Closed:
+        try:
+            data = await anext(self._chunks)
+        except (StopAsyncIteration, httpx2.TransportError):
+            return Closed()
+        self._heard()
+        return data
+
+
+class _PageLink(Link):
+    def __init__(
+        self, response: httpx2.Response, max_bytes: int, heard: Callable[[], None]
+    ) -> None:
+        self._response = response
+        self._max_bytes = max_bytes
+        self._heard = heard
+
+    async def receive(self) -> str | bytes | Closed:
+        try:
+            return await _read(self._response, self._max_bytes, self._heard)
+        except httpx2.TransportError:
+            return Closed()
+
+
+@contextlib.asynccontextmanager
+async def _chunks(response: httpx2.Response) -> AsyncGenerator[AsyncIterator[bytes]]:
+    """Reads a body that may be left in the middle."""
+    chunks = response.aiter_bytes()
+    try:
+        yield chunks
+    finally:
+        # httpx2 reads by generators within generators, and trio complains of each that is left
+        # suspended: once the connection is closed, all of them run out.
+        with anyio.CancelScope(shield=True), contextlib.suppress(*_ENDS):
+            await response.aclose()
+            while True:
+                await anext(chunks)
+
+
+async def _read(
+    response: httpx2.Response, max_bytes: int, heard: Callable[[], None] | None = None
+) -> bytes:
+    body = bytearray()
+    async with _chunks(response) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if heard is not None:
+                heard()
+            if len(body) > max_bytes:
+                sentence = f"An answer is larger than {max_bytes} bytes."
+                raise Cut(FollowError("protocol", sentence, retryable=True))
+    return bytes(body)
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def _content_type(response: httpx2.Response) -> str:
+    kind: str = response.headers.get("content-type", "")
+    return kind.lower()
+
+
+def _answer(response: httpx2.Response, body: bytes) -> Answer:
+    kind = _content_type(response)
+    problem: object = None
+    if kind.startswith(_PROBLEM):
+        with contextlib.suppress(ValueError):
+            problem = from_json(body)
+    return Answer(
+        response.status_code,
+        problem if is_object(problem) else None,
+        _seconds(response.headers.get("retry-after")),
+        kind,
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    """Reads `Retry-After`; the form that is a date is not worth a clock."""
+    return float(text) if text is not None and text.isdecimal() and text.isascii() else None
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    """Tells what httpx2 raises in this file's own words."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        # The WebSocket's own tasks: a peer that breaks the rules of the framing ends them.
+        broken, rest = group.split((ProtocolError, httpx2.TransportError))
+        if rest is not None or broken is None:
+            raise
+        raise Cut(_broken(broken)) from group
+    except httpx2.ConnectTimeout as error:
+        raise Unreachable(_unreachable(error, "timeout")) from error
+    except (httpx2.ConnectError, httpx2.ProxyError) as error:
+        raise Unreachable(_untrusted(error) or _unreachable(error, "network")) from error
+    except httpx2.TimeoutException as error:
+        raise Cut(FollowError("timeout", "No answer came in time.", retryable=True)) from error
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        raise Cut(_broken(error)) from error
+
+
+def _unreachable(error: Exception, kind: Any) -> FollowError:
+    return FollowError(kind, f"The server cannot be reached: {_words(error)}.", retryable=True)
+
+
+def _broken(error: BaseException) -> FollowError:
+    return FollowError("network", f"The connection broke: {_words(error)}.", retryable=True)
+
+
+def _untrusted(error: BaseException) -> FollowError | None:
+    """A certificate that is not trusted now will not be trusted in a moment."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            sentence = (
+                f"The server's certificate is not trusted ({cause.verify_message}): pass an "
+                "ssl_context that knows its authority, or name the file in SSL_CERT_FILE."
+            )
+            return FollowError("network", sentence, retryable=False)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _words(error: BaseException) -> str:
+    """What the system says is clearer than what is made of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+        cause = cause.__cause__ or cause.__context__
+    return (str(error) or type(error).__name__).rstrip(".")
