@@ -109,25 +109,33 @@ def follow(client: Backoff, first: float, down: float, herd: Herd) -> None:
     herd.back.append(now)
 
 
-def run_twice(again_after: float, seed: int) -> Herd:
+def run_twice(again_after: float, seed: int, *, new: bool = False) -> Herd:
     """Kills the server, which is up again at once, and kills it again some seconds later.
 
-    The windows that clients hold then are those of when they joined, in a crowd that was still
-    growing, or of their last heartbeat since. Returns the second herd.
+    Each client was told a window when it joined, in a crowd that was still growing, and perhaps by
+    heartbeats since. Returns the second herd.
+
+    Args:
+        again_after: seconds between the two.
+        seed: of the random numbers.
+        new: whether nobody was there before the first kill, so that no client holds a window from
+            then; they come over the same time.
     """
     random, clients = Random(f"twice {again_after} {seed}"), 10_000
-    returning: list[tuple[float, Backoff]] = []
+    arriving: list[tuple[float, Backoff]] = []
     for _ in range(clients):
-        client = Backoff(SETTINGS, random.random)
-        client.advise(advised(clients))
-        returning.append((client.next_delay(), client))
-    returning.sort(key=lambda pair: pair[0])
-    joined = [at for at, _ in returning if at <= again_after]
+        before = Backoff(SETTINGS, random.random)
+        before.advise(advised(clients))
+        at = before.next_delay()
+        arriving.append((at, Backoff(SETTINGS, random.random) if new else before))
+    arriving.sort(key=lambda pair: pair[0])
+    joined = [at for at, _ in arriving if at <= again_after]
     herd = Herd()
-    for count, (at, client) in enumerate(returning[: len(joined)], 1):
+    for count, (at, client) in enumerate(arriving[: len(joined)], 1):
+        client.welcome(advised(count))
         heard = last_heard(at, again_after, random)
-        crowd = count if heard is None else bisect_right(joined, heard)
-        client.advise(advised(crowd))
+        if heard is not None:
+            client.advise(advised(bisect_right(joined, heard)))
         if again_after - at >= SETTINGS.stable_timeout:
             client.reset()
         follow(client, client.next_delay(), 0.0, herd)
@@ -195,6 +203,9 @@ def table() -> Iterable[str]:
     for again in AGAIN:
         name = f"killed, and again {again:.0f} s later"
         yield row(name, [run_twice(again, seed) for seed in SEEDS])
+    for after in AGAIN:
+        name = f"new within 10 s, killed {after:.0f} s after the first"
+        yield row(name, [run_twice(after, seed, new=True) for seed in SEEDS])
 
 
 def panels() -> list[Panel]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from .cli.programs import client, fetch, follow, started
@@ -63,6 +64,20 @@ async def test_the_example_answers_at_once_and_its_run_is_followed_to_the_end() 
         assert story.events[0]["title"] == "Report on tea"
         assert story.types[-2:] == ["session.completed", "end"]
         assert (await fetch(f"{url}/result")).json() == {"topic": "tea"}
+
+
+@pytest.mark.anyio
+@pytest.mark.server
+async def test_the_following_program_prints_the_run_of_the_other_example() -> None:
+    async with running(*uvicorn("examples.fastapi_app:app"), announces=ON_UVICORN) as origin:
+        async with client() as http:
+            answer = await http.post(f"{origin}/runs", params={"topic": "tea"})
+        program = [sys.executable, str(EXAMPLES / "follow.py"), origin + answer.json()["url"]]
+        done = await anyio.run_process(program, cwd=ROOT)
+    told = done.stdout.decode().splitlines()
+    assert told[0] == "1 session.started"
+    assert told[-1] == "{'topic': 'tea'}"
+    assert done.stderr.decode().splitlines()[0] == "-- connecting"
 
 
 @pytest.mark.anyio

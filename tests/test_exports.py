@@ -25,8 +25,8 @@ FIXED = {
 PUBLIC_MODULES = [
     module.name
     for module in pkgutil.iter_modules(agentprogress.__path__, "agentprogress.")
-    if module.name in {"agentprogress.errors", "agentprogress.events", "agentprogress.snapshot"}
-    or module.name == "agentprogress.settings"
+    if module.name.removeprefix("agentprogress.")
+    in {"client", "codes", "errors", "events", "settings", "snapshot", "testing"}
 ]
 
 WHAT_AN_IMPORT_LEAVES = """

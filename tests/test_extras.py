@@ -9,6 +9,8 @@ import pytest
 
 EXTRAS = [
     ("agentprogress.aiohttp", "aiohttp", "pip install 'agentprogress[aiohttp]'"),
+    ("agentprogress.client", "httpx2", "pip install 'agentprogress[client]'"),
+    ("agentprogress.client", "wsproto", "pip install 'agentprogress[client]'"),
     ("agentprogress.jwt", "jwt", "pip install 'agentprogress[jwt]'"),
     ("agentprogress.starlette", "starlette", "pip install 'agentprogress[starlette]'"),
 ]

@@ -32,7 +32,7 @@ worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr warn;
 # Streams that run are given this long when the configuration is read anew.
-worker_shutdown_timeout 200ms;
+worker_shutdown_timeout 100ms;
 
 events {{ worker_connections 256; }}
 

@@ -27,8 +27,6 @@ _QUESTIONS = 3
 _ARTIFACTS = 3
 _RESULT_LINES = 8
 _MAX_ERROR_LINES = 4
-# More would not be seen, and wrapping it would take its time.
-_MAX_RESULT_LINES = 400
 _LEVELS = {"warning": WARN, "error": BAD, "critical": f"bold {BAD}"}
 
 
@@ -229,8 +227,8 @@ def outcome(state: SessionSnapshot, width: int) -> Panel | None:
         return _titled(ink("result", GOOD), [ink(words)], width)
     if state.result is None:
         return None
-    body = islice(_result_lines(state.result, width), _MAX_RESULT_LINES)
-    return _titled(ink("result", GOOD), [ink(line) for line in body], width)
+    body = [ink(line) for line in _result_lines(state.result, width)]
+    return _titled(ink("result", GOOD), body, width)
 
 
 def _error(state: SessionSnapshot, width: int) -> Panel:

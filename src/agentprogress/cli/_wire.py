@@ -34,6 +34,8 @@ def _wire(item: Event | Snapshot | Gap) -> dict[str, Any]:
     head = {"seq": item.seq, "time": item.time, "type": item.type}
     if isinstance(item, CustomEvent):
         own: dict[str, Any] = {"name": item.custom_name, "data": item.data}
+        if item.truncated_bytes is not None:
+            own["truncated_bytes"] = item.truncated_bytes
     else:
         own = _members(item)
     return {**_plain(head), **{name: value for name, value in own.items() if name not in head}}

@@ -55,13 +55,13 @@ class ClientDriver:
         """Follows until nothing is left to do; what comes and how it ends is in the inbox."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_time)
+            outcome: Exception | None
             try:
-                error = await self._follow()
-            except Exception as unexpected:
-                # Raised where the user takes events, not into a group around the user's block.
-                self.inbox.close(unexpected)
-                raise
-            self.inbox.close(error)
+                outcome = await self._follow()
+            except Exception as error:
+                _logger.exception("Following failed.")
+                outcome = error
+            self.inbox.close(outcome)
             tasks.cancel_scope.cancel()
 
     def retry_now(self) -> None:
@@ -77,6 +77,8 @@ class ClientDriver:
                 return step.error
             if isinstance(step, Rest):
                 self._nudge = anyio.Event()
+                seconds = step.until - self._clock.monotonic()
+                _logger.info("%s: %s Coming back in %.1f s.", self._id, self._why, seconds)
                 await self._clock.wait(self._nudge, step.until)
             else:
                 await self._connect(step)
@@ -157,6 +159,14 @@ class ClientDriver:
             except (ValueError, Malformed):
                 _logger.debug("The state is not what was expected.", exc_info=True)
 
+    @property
+    def _id(self) -> str:
+        return self._follower.session_id
+
+    @property
+    def _why(self) -> str:
+        return str(self._follower.error or "The server did not wait.")
+
     def _heard(self) -> None:
         self._follower.heard(self._clock.monotonic())
 
@@ -188,7 +198,7 @@ class ClientDriver:
     def _tell(self) -> None:
         notice = self._follower.take_notice()
         if notice is not None:
-            _logger.warning("%s: %s", self._follower.session_id, notice)
+            _logger.warning("%s: %s", self._id, notice)
         self.on_change()
 
 

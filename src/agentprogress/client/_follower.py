@@ -140,7 +140,7 @@ class Follower:
     def closed(self, code: int | None, now: float) -> None:
         """The connection is closed; `code` is a WebSocket's."""
         if self.linked:
-            self._judge(judge_close(1006 if code is None else code), now, cut=True)
+            self._judge(judge_close(code), now, cut=True)
 
     def cut(self, error: FollowError, now: float) -> None:
         """The connection broke."""

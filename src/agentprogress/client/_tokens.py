@@ -43,8 +43,11 @@ class TokenSource:
         Raises:
             FollowError: there is none to be had, or it is no token.
         """
-        if callable(self._token) and (renew or self._made is None):
-            self._made = await self._make(self._token)
+        if callable(self._token):
+            if renew:
+                self._made = None
+            if self._made is None:
+                self._made = await self._make(self._token)
         if self._made is not None and not _VISIBLE.fullmatch(self._made):
             sentence = "The token has characters that a header cannot have."
             raise FollowError("unauthorized", sentence, retryable=False)

@@ -97,8 +97,12 @@ def judge_frame(frame: Frame) -> Judgement:
     )
 
 
-def judge_close(code: int) -> Judgement:
-    """Judges a WebSocket's close code that no `error` frame came before."""
+def judge_close(code: int | None) -> Judgement:
+    """Judges a close that neither `end` nor `error` came before; None for one without a code."""
+    if code is None:
+        sentence = "The connection was cut before the session's end."
+        error = FollowError("network", sentence, retryable=True)
+        return Judgement(Verdict.COME_BACK, error)
     name = _BY_CLOSE_CODE.get(code)
     if name is not None:
         return _of_code(name, CODES[name].sentence, close_code=code)

@@ -1,0 +1,88 @@
+"""Sessions as a viewer has them: folded from events, at times that the test names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from pydantic_core import from_json
+
+from agentprogress._core.fold import Fold
+from agentprogress._core.times import rfc3339
+from agentprogress.events import Event, parse_event
+from agentprogress.settings import Settings
+from agentprogress.snapshot import SessionSnapshot
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+
+
+class Scene:
+    """A session that a test tells event by event."""
+
+    def __init__(self) -> None:
+        self._fold = Fold("s_scene", "I9kYN9ZwS0", Settings())
+        self.now = NOON
+        self.wires: list[dict[str, Any]] = []
+
+    def wait(self, seconds: float) -> Self:
+        """Lets time pass."""
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def tell(self, type_: str, **fields: Any) -> Self:
+        """Adds an event."""
+        time = rfc3339(self.now.timestamp())
+        wire = {"seq": self._fold.seq + 1, "time": time, "type": type_, **fields}
+        self._fold.apply(wire)
+        self.wires.append(wire)
+        return self
+
+    def start(self, *plan: str, title: str = "Market report") -> Self:
+        """Begins the session."""
+        return self.tell(
+            "session.started", attempt=1, title=title, plan=[{"name": name} for name in plan]
+        )
+
+    def step(
+        self, step_id: str, parent_id: str | None = None, kind: str = "phase", **fields: Any
+    ) -> Self:
+        """Begins a step that is called as its id."""
+        if parent_id is not None:
+            fields["parent_id"] = parent_id
+        return self.tell(
+            "step.started", **{"step_id": step_id, "name": step_id, **fields, "kind": kind}
+        )
+
+    def done(self, *step_ids: str) -> Self:
+        """Ends steps well."""
+        for step_id in step_ids:
+            self.tell("step.completed", step_id=step_id)
+        return self
+
+    @property
+    def snapshot(self) -> SessionSnapshot:
+        """The state now."""
+        return SessionSnapshot.model_validate(from_json(self._fold.encode()))
+
+    @property
+    def events(self) -> list[Event]:
+        """All events, as a follower gets them."""
+        return [parse_event(wire) for wire in self.wires]
+
+
+def crew(agents: int = 4, calls: int = 0) -> Scene:
+    """Returns a session in the middle of its work: agents at work side by side, each in a call."""
+    scene = Scene().start("survey", "read", "write").wait(1)
+    scene.step("plan.0", name="survey").step("scout", "plan.0", "agent").step(
+        "find", "scout", "tool"
+    )
+    scene.wait(2).done("find", "scout", "plan.0")
+    scene.step("plan.1", name="read", total=agents * 10, unit="file")
+    for number in range(agents):
+        agent = f"reader {number + 1}"
+        scene.step(agent, "plan.1", "agent", total=10, unit="file")
+        for call in range(calls):
+            scene.step(f"{agent}.{call}", agent, "tool", name="read_file").done(f"{agent}.{call}")
+        scene.step(f"{agent} now", agent, "tool", name="read_file")
+        scene.tell("step.progress", step_id=agent, current=calls, message=f"page {number}")
+    return scene.wait(5)
