@@ -58,9 +58,19 @@ def test_a_return_that_the_server_has_drawn_is_not_drawn_a_second_time() -> None
         assert run(Restart("only a floor", drained=True, obeyed=False), seed).peak >= BOUND
 
 
-def test_a_crowd_whose_windows_have_grown_with_it_returns_as_one_that_knew_its_size() -> None:
+@pytest.mark.parametrize("again_after", AGAIN)
+def test_a_welcome_to_a_growing_crowd_narrows_no_window(again_after: float) -> None:
     for seed in SEEDS:
-        herd = run_twice(AGAIN[-1], seed)
+        herd = run_twice(again_after, seed)
+        assert len(herd.back) == 10_000
+        assert herd.peak < BOUND
+
+
+def test_heartbeats_tell_a_growing_crowd_its_size() -> None:
+    soon, late = AGAIN[0], AGAIN[-1]
+    for seed in SEEDS:
+        assert run_twice(soon, seed, new=True).peak >= BOUND
+        herd = run_twice(late, seed, new=True)
         assert len(herd.back) == 10_000
         assert herd.peak < BOUND
 

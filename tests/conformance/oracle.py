@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Faulty", "check_history", "events_of", "messages_of"]
+__all__ = ["Faulty", "check_history", "check_items", "events_of", "messages_of"]
 
 Frame = Mapping[str, Any]
 
@@ -14,7 +15,7 @@ class Faulty(AssertionError):
     """What is wrong with a history.
 
     Attributes:
-        fault: ``gap``, ``duplicate``, ``reorder``, ``truncation`` or ``protocol``.
+        fault: ``gap``, ``duplicate``, ``reorder``, ``truncation``, ``corruption`` or ``protocol``.
     """
 
     def __init__(self, fault: str, sentence: str) -> None:
@@ -101,6 +102,115 @@ class _Reader:
             raise Faulty("gap", f"{seq} came after {self.position}, unannounced")
         self._seen.add(seq)
         self.position = seq
+
+
+def check_items(items: Iterable[Frame], head: str, after: str | None = None) -> None:
+    """Checks what a client handed out over all its connections, from its start to the end.
+
+    Args:
+        items: events with their ``seq``, and where they have a ``digest`` with the ``text`` of
+            which it is the SHA-256; snapshots with ``epoch``, ``seq`` and ``reset``; gaps.
+        head: the cursor after the session's last event.
+        after: the cursor that the client began with, if any.
+
+    Raises:
+        Faulty: an event is missing, came twice, out of order or changed, a hole is not announced
+            as it is, or the end is missing.
+    """
+    told = list(items)
+    epoch, _, last = head.rpartition("-")
+    _check_texts(told)
+    log = _Log(*(_parsed(after) if after else (None, 0)))
+    for number, item in enumerate(told):
+        log.take(item, told[number + 1 :] if item.get("seq", 0) > log.position + 1 else ())
+    if log.epoch not in (None, epoch):
+        raise Faulty("protocol", f"the log is {log.epoch}, not {epoch}")
+    if log.missing or log.position != int(last):
+        raise Faulty("truncation", f"{last} events there are, and the last one was {log.position}")
+
+
+def _parsed(cursor: str) -> tuple[str, int]:
+    epoch, _, seq = cursor.rpartition("-")
+    return epoch, int(seq)
+
+
+def _check_texts(items: Sequence[Frame]) -> None:
+    for item in items:
+        digest = item.get("digest")
+        if digest is not None and hashlib.sha256(item["text"].encode()).hexdigest() != digest:
+            raise Faulty("corruption", f"the text of {item['seq']} is not what was written")
+
+
+class _Log:
+    """What a client has of a log, and what it was told to miss.
+
+    Attributes:
+        epoch: None until something has said it.
+        missing: the last seq that a gap has announced as missing, until its snapshot has come.
+    """
+
+    def __init__(self, epoch: str | None, position: int) -> None:
+        self.epoch = epoch
+        self.position = position
+        self.missing = 0
+        self._seen: set[int] = set()
+        self._untouched = epoch is None
+
+    def take(self, item: Frame, later: Sequence[Frame]) -> None:
+        if item["type"] == "gap":
+            self._gap(item)
+        elif item["type"] == "snapshot":
+            self._snapshot(item)
+        elif self.missing:
+            raise Faulty("protocol", f"{item['seq']} came between a gap and its snapshot")
+        else:
+            self._event(int(item["seq"]), later)
+        self._untouched = False
+
+    def _gap(self, item: Frame) -> None:
+        # A cut between a gap and its snapshot has it told again, perhaps grown.
+        if item["missed_from"] != self.position + 1:
+            raise Faulty("gap", f"one from {item['missed_from']} was told at {self.position}")
+        if item["missed_to"] < max(item["missed_from"], self.missing):
+            raise Faulty("gap", f"one ends at {item['missed_to']}")
+        self.missing = int(item["missed_to"])
+
+    def _snapshot(self, item: Frame) -> None:
+        seq = int(item["seq"])
+        if item["reset"]:
+            if item["epoch"] == self.epoch:
+                raise Faulty("protocol", "a log was reset to itself")
+            self._seen.clear()
+        elif self.epoch not in (None, item["epoch"]):
+            raise Faulty("protocol", f"the log {item['epoch']} began without a reset")
+        elif self.missing:
+            if seq < self.missing:
+                raise Faulty("gap", f"one to {self.missing} ended in a snapshot at {seq}")
+        elif not self._untouched:
+            raise Faulty("protocol", f"a snapshot at {seq} without a reason")
+        self.epoch, self.position, self.missing = str(item["epoch"]), seq, 0
+
+    def _event(self, seq: int, later: Sequence[Frame]) -> None:
+        if seq in self._seen:
+            raise Faulty("duplicate", f"{seq} came twice")
+        if seq <= self.position:
+            raise Faulty("reorder", f"{seq} came after {self.position}")
+        if seq > self.position + 1:
+            skipped = range(self.position + 1, seq)
+            is_late = any(item.get("seq") in skipped for item in _same_log(later))
+            fault = "reorder" if is_late else "gap"
+            raise Faulty(fault, f"{seq} came after {self.position}, unannounced")
+        self._seen.add(seq)
+        self.position = seq
+
+
+def _same_log(items: Sequence[Frame]) -> Iterator[Frame]:
+    """The events up to the next reset."""
+    for item in items:
+        if item["type"] == "snapshot" and item["reset"]:
+            return
+        if item["type"] not in ("gap", "snapshot"):
+            yield item
 
 
 def events_of(frames: Sequence[Frame]) -> list[Frame]:

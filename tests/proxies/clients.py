@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
-from websockets.exceptions import ConnectionClosedError
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
+from websockets.sync.client import ClientConnection, connect
 
 from tests.conformance.live import Session
 from tests.conformance.wire import PATIENCE
@@ -61,18 +61,21 @@ def follow_websocket(
 ) -> Iterator[Iterator[Frame]]:
     """Follows by a WebSocket; the frames raise `CutOff` when they stop without a close frame."""
     url = proxy.url(session, "wss") + "/ws" + (f"?after={after}" if after else "")
-    with connect(url, ssl=tls, open_timeout=PATIENCE, proxy=None) as messages:
+    # What keeps it open, or not, is between the server and the proxy.
+    with connect(url, ssl=tls, open_timeout=PATIENCE, ping_interval=None, proxy=None) as connection:
+        yield _frames_from(connection)
 
-        def frames() -> Iterator[Frame]:
-            try:
-                for message in messages:
-                    yield from json.loads(message)
-            except ConnectionClosedError as error:
-                if error.rcvd is not None:
-                    raise
-                raise CutOff from error
 
-        yield frames()
+def _frames_from(connection: ClientConnection) -> Iterator[Frame]:
+    try:
+        while True:
+            yield from json.loads(connection.recv(timeout=PATIENCE))
+    except ConnectionClosedOK:
+        return
+    except ConnectionClosedError as error:
+        if error.rcvd is not None:
+            raise
+        raise CutOff from error
 
 
 @contextlib.contextmanager

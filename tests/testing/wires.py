@@ -141,3 +141,39 @@ async def turns() -> None:
 def pattern(size: int) -> bytes:
     """Bytes of which none is like its neighbours, so that a lost one shows."""
     return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+async def collect(stream: SocketStream, into: list[bytes]) -> None:
+    try:
+        while True:
+            into.append(await stream.receive())
+    except anyio.EndOfStream:
+        into.append(b"")
+
+
+async def dialled_to_reset(proxy: FaultProxy) -> bool:
+    """Whether a connection is reset; a client may see it in its connect already."""
+    try:
+        async with await connected(proxy) as client:
+            return await read_to_end(client) == (b"", "rst")
+    except OSError as error:
+        return isinstance(error.__cause__ or error, ConnectionResetError)
+
+
+async def nobody_dialled(upstream: Upstream) -> None:
+    async with anyio.create_task_group() as tasks:
+        arrived = anyio.Event()
+
+        async def accept() -> None:
+            async with await upstream.accept():
+                arrived.set()
+
+        tasks.start_soon(accept)
+        await turns()
+        assert not arrived.is_set()
+        tasks.cancel_scope.cancel()
+
+
+async def send_for_ever(stream: SocketStream) -> None:
+    while True:
+        await stream.send(b"x")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from ..errors import InvalidUrl
 from ._listen import DEFAULT_PORT, CannotServe
-from ._serve import Ending, ServeOptions, serve
+from ._serve import Ending, ServeOptions, Watch, serve
 
 __all__ = ["main"]
 
 _FAILED = 1
-_MISUSED = 2
 _BY_SIGNAL = 128
+_COULD_NOT_FOLLOW = 3
 _MAX_TITLE_CHARS = 120
+_NEEDS_EXTRA = "This needs the command line's extra: pip install 'agentprogress[cli]'"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, command = _split(arguments)
     parsed = parser.parse_args(own)
     try:
+        if parsed.name == "follow":
+            return _follow(parsed)
+        if parsed.name == "doctor":
+            return _doctor(parser, parsed)
         if parsed.name == "demo":
             return _play_demo(parser, parsed)
         return _run_command(parser, parsed, [*parsed.command, *command])
@@ -64,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
             usage="agentprogress run [options] -- COMMAND...",
         )
     )
+    _add_follow(commands.add_parser("follow", help="a session of any server, in this terminal"))
+    _add_doctor(commands.add_parser("doctor", help="what proxies and servers do to sessions"))
     return parser
 
 
@@ -102,6 +111,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--quiet", action="store_true", help="do not print the command's output here"
     )
     parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show the session here instead of the command's output, which is in its log",
+    )
+    parser.add_argument(
         "--linger",
         type=_seconds,
         metavar="SECONDS",
@@ -109,6 +123,92 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "follow have been told (until Ctrl-C)",
     )
     _add_serving(parser)
+
+
+def _add_follow(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Follows a session to its end, through every cut of the connection: in a terminal as a "
+        "tree that is drawn in place, else as lines. The exit status is the session's outcome: 0 "
+        "completed, 1 failed, 2 cancelled or lost; 3 when it could not be followed, and 130 after "
+        "Ctrl-C, which stops following and not the session. (Arguments that cannot be understood "
+        "are 2 too, with the usage.)"
+    )
+    parser.set_defaults(refuse=parser.error)
+    parser.add_argument("url", metavar="URL", help="of the session, or of its page")
+    parser.add_argument(
+        "--json", action="store_true", help="print each event as it is on the wire, one a line"
+    )
+    parser.add_argument("--after", metavar="CURSOR", help="go on from there: <epoch>-<seq>")
+    parser.add_argument(
+        "--transport",
+        choices=("auto", "websocket", "sse", "long-poll"),
+        default="auto",
+        help="how to be sent the events (%(default)s: the best one that gets through)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=_readable,
+        metavar="FILE",
+        help="holds the bearer token; read again when the server wants another one (the variable "
+        "AGENTPROGRESS_TOKEN)",
+    )
+    parser.add_argument(
+        "--ca",
+        type=_certificates,
+        metavar="FILE",
+        help="certificates to trust instead of the system's",
+    )
+    parser.add_argument(
+        "--max-attempts",
+        type=_at_least_one,
+        metavar="N",
+        help="give up after so many attempts in a row that brought nothing (never)",
+    )
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Looks at a server as its clients see it, through all that stands before it: who answers, "
+        "whether WebSockets and event streams pass and are not held back, which pages may call, "
+        "whether every worker has the session, and when silent streams are cut. Tells the line to "
+        "change. It changes nothing itself. Exits with 0 when nothing failed, 1 when something "
+        "did, and 3 when the server could not be reached."
+    )
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        help="of a session, best of one that is running, or of the mount, which shows less",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--token-file",
+        type=_readable,
+        metavar="FILE",
+        help="holds the bearer token (the variable AGENTPROGRESS_TOKEN)",
+    )
+    parser.add_argument(
+        "--ca",
+        type=_certificates,
+        metavar="FILE",
+        help="certificates to trust instead of the system's",
+    )
+    parser.add_argument(
+        "--origin", metavar="ORIGIN", help="of the pages that are to call (the server's own)"
+    )
+    parser.add_argument(
+        "--requests",
+        type=_at_least_one,
+        default=20,
+        metavar="N",
+        help="how often to look for another worker (%(default)s)",
+    )
+    parser.add_argument(
+        "--idle",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="for how long to leave streams alone (%(default)s); a heartbeat comes within 15",
+    )
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +235,82 @@ def _port(text: str) -> int:
     return value
 
 
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _readable(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"cannot read {text!r}: {_why(error)}") from error
+    return path
+
+
+def _certificates(text: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=text)
+    except OSError as error:  # ssl's own errors are some too
+        raise argparse.ArgumentTypeError(f"no certificates in {text!r}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _follow(parsed: argparse.Namespace) -> int:
+    try:
+        from ._follow import Target, follow_session, session_url
+    except ImportError as error:
+        print(f"agentprogress: {_NEEDS_EXTRA} ({error.name} is missing)", file=sys.stderr)
+        return _COULD_NOT_FOLLOW
+    file: Path | None = parsed.token_file
+    token = os.environ.get("AGENTPROGRESS_TOKEN", "").strip() or None
+    target = Target(
+        url=session_url(parsed.url),
+        after=parsed.after,
+        transport=parsed.transport,
+        token=token if file is None else lambda: file.read_text().strip(),
+        ssl_context=parsed.ca,
+        max_attempts=parsed.max_attempts,
+    )
+    try:
+        return follow_session(target, as_json=parsed.json)
+    except InvalidUrl as error:
+        parsed.refuse(str(error))
+        raise
+    except OSError as error:
+        print(f"agentprogress: cannot write: {_why(error)}", file=sys.stderr)
+        return _COULD_NOT_FOLLOW
+
+
+def _doctor(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+    try:
+        from ._case import Question
+        from ._doctor import examine
+    except ImportError as error:
+        print(f"agentprogress: {_NEEDS_EXTRA} ({error.name} is missing)", file=sys.stderr)
+        return _FAILED
+    file: Path | None = parsed.token_file
+    token = os.environ.get("AGENTPROGRESS_TOKEN", "") if file is None else file.read_text()
+    try:
+        question = Question.read(
+            parsed.url,
+            token=token.strip() or None,
+            ssl_context=parsed.ca,
+            origin=parsed.origin,
+            requests=parsed.requests,
+            idle=parsed.idle,
+        )
+    except ValueError as error:  # a URL, an origin or a token that cannot be
+        parser.error(str(error))
+    return examine(question, as_json=parsed.json)
+
+
 def _play_demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     from ._demo import PLAN, Crew, default_root
 
@@ -157,10 +333,19 @@ def _run_command(
         parser.error("run needs process groups, which this system does not have")
     from ._run import Command
 
-    command = Command(words, quiet=parsed.quiet)
+    watch = _watch() if parsed.watch else None
+    command = Command(words, quiet=parsed.quiet, watched=parsed.watch)
     title = parsed.title or shlex.join(words)[:_MAX_TITLE_CHARS]
-    ending = serve(command, _serving(parsed, linger=parsed.linger), {"title": title})
+    ending = serve(command, _serving(parsed, linger=parsed.linger), {"title": title}, watch)
     return _interrupted(ending) or command.exit_status or 0
+
+
+def _watch() -> Watch:
+    try:
+        from ._watch import watch
+    except ImportError as error:
+        raise CannotServe(f"{_NEEDS_EXTRA} ({error.name} is missing)") from error
+    return watch
 
 
 def _serving(parsed: argparse.Namespace, linger: float | None) -> ServeOptions:

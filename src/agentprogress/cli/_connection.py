@@ -18,7 +18,7 @@ _WORDS = {
     "ended": "the session has ended",
     "gave_up": "gave up",
 }
-_TRANSPORTS = {"websocket": "WebSocket", "sse": "SSE", "poll": "long poll"}
+_TRANSPORTS = {"websocket": "WebSocket", "sse": "SSE", "long-poll": "long polling"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

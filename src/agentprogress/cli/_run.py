@@ -43,6 +43,7 @@ class Command:
     Args:
         command: its program and arguments.
         quiet: keeps its output from this process's own.
+        watched: True when the session is shown here: nothing else is written.
         grace_seconds: from being asked to stop until being killed.
 
     Attributes:
@@ -54,13 +55,15 @@ class Command:
         command: Sequence[str],
         *,
         quiet: bool = False,
+        watched: bool = False,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self.exit_status: int | None = None
         self._started = False
         self._command = list(command)
         self._name = Path(command[0]).name
-        self._quiet = quiet
+        self._quiet = quiet or watched
+        self._watched = watched
         self._grace_seconds = grace_seconds
 
     @property
@@ -144,7 +147,8 @@ class Command:
             if shutil.which(program) is None:
                 code, reason = "command_not_found", "command not found"
         message = f"Cannot run {program!r}: {reason}."
-        print(f"agentprogress: {message}", file=sys.stderr, flush=True)
+        if not self._watched:  # else it shows as the session's error
+            print(f"agentprogress: {message}", file=sys.stderr, flush=True)
         return PublicError(message, code=code)
 
 

@@ -6,11 +6,10 @@ uvicorn is imported in this file only, and not before it is needed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import os
 import socket
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,10 +21,11 @@ from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
 from ._listen import CannotServe, listen, origin
+from ._output import say
 from ._signals import Interrupts
 from ._site import MOUNT, Site
 
-__all__ = ["Ending", "Job", "ServeOptions", "serve"]
+__all__ = ["Ending", "Job", "ServeOptions", "Watch", "serve"]
 
 # A process that is there for one session can keep all of it, and for as long as it lives.
 _WEEK = 7 * 24 * HOUR
@@ -42,6 +42,10 @@ _SETTINGS = Settings(
 # the exit. The second one is uvicorn's, in whole seconds.
 _DRAIN_SECONDS = 0.7
 _GRACEFUL_SECONDS = 1
+
+
+Watch = Callable[[SessionRegistry, str], Coroutine[Any, Any, None]]
+"""Shows the session with an id until it has ended."""
 
 
 class Job(Protocol):
@@ -86,16 +90,9 @@ class Ending:
     signal_number: int | None
 
 
-def _say(line: str) -> None:
-    """Prints a line at once; a reader that has gone is no error."""
-    try:
-        print(line, flush=True)
-    except OSError:
-        # What is still buffered would fail again when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def serve(job: Job, options: ServeOptions, about: SessionOptions) -> Ending:
+def serve(
+    job: Job, options: ServeOptions, about: SessionOptions, watch: Watch | None = None
+) -> Ending:
     """Runs a job as a session, serves it, and returns when both are over.
 
     The first SIGINT or SIGTERM asks the session to stop and ends the lingering; the second ends
@@ -105,13 +102,19 @@ def serve(job: Job, options: ServeOptions, about: SessionOptions) -> Ending:
         job: gets the session; what it returns is the result.
         options: where and how long.
         about: the session.
+        watch: shows it here; None for nothing.
 
     Raises:
         CannotServe: uvicorn is missing, or the address cannot be had.
     """
     new_server = _uvicorn()
     with listen(options.host, options.port) as listener:
-        return anyio.run(_serve, job, options, about, listener, new_server)
+        run = functools.partial(_serve, job, options, about, listener, new_server)
+        return anyio.run(run, watch or _watch_nothing)
+
+
+async def _watch_nothing(registry: SessionRegistry, session_id: str) -> None:
+    """Who follows does so elsewhere."""
 
 
 async def _serve(
@@ -120,25 +123,28 @@ async def _serve(
     about: SessionOptions,
     listener: socket.socket,
     new_server: Callable[[Site], Any],
+    watch: Watch,
 ) -> Ending:
     registry = SessionRegistry(_SETTINGS)
     site = Site(registry)
-    ending: Ending | None = None
+    status, ending = "cancelled", None
     with anyio.CancelScope() as everything, Interrupts(at_once=everything.cancel) as interrupts:
 
         def begun(session: ProgressSession) -> None:
             interrupts.before = lambda: session.request_cancel("Interrupted.", by="terminal")
             site.home = f"{session.handle()['url']}/view"
             _announce(origin(options.host, listener), session)
+            watching.start_soon(watch, registry, session.id)
 
         async with _serving(new_server(site), listener, registry):
-            status = await _play(job, registry, about, begun)
+            async with anyio.create_task_group() as watching:
+                status = await _play(job, registry, about, begun)
             ending = Ending(status, interrupts.signal_number)
             linger = options.linger
             if linger is None and not job.worth_staying:
                 linger = 0
             if linger is None and not interrupts.asked.is_set():
-                _say(f"The session is {status} and stays here until Ctrl-C.")
+                say(f"The session is {status} and stays here until Ctrl-C.")
             with anyio.move_on_after(linger):
                 await interrupts.asked.wait()
     return ending or Ending("cancelled", interrupts.signal_number)
@@ -181,9 +187,9 @@ async def _serving(
 
 def _announce(origin: str, session: ProgressSession) -> None:
     url = origin + session.handle()["url"]
-    _say(f"Watch: {url}/view")
-    _say(f"Events: curl -N {url}/events")
-    _say(f"Result: curl {url}/result")
+    say(f"Watch: {url}/view")
+    say(f"Events: curl -N {url}/events")
+    say(f"Result: curl {url}/result")
 
 
 # The server

@@ -12,7 +12,7 @@ from ..snapshot import ErrorState, StepState
 from ._paint import ACCENT, BAD, DIM, GOOD, WARN, bar, fit, ink, spread
 from ._panels import Panel
 from ._text import duration, number, safe_line, seconds
-from ._tree import Row, count_rows, fit_steps, was_skipped
+from ._tree import Row, StepTree, was_skipped
 
 __all__ = ["steps"]
 
@@ -32,6 +32,7 @@ _VERDICTS = ("cancelled", "interrupted", "lost")
 
 _INDENT = 2
 _LEAST = 4
+_STRIDE = 8
 # A name may take this share of the width where something stands beside it.
 _NAME_SHARE = 0.4
 _BAR_WIDTHS = ((110, 24), (72, 12), (0, 8))
@@ -52,13 +53,13 @@ def steps(state: Sequence[StepState], width: int, now: datetime) -> Panel | None
     """The steps in their tree."""
     if not state:
         return None
-    folded, most = count_rows(state)
+    tree = StepTree(state)
 
     def paint(room: int) -> list[Text]:
-        return _paint_rows(fit_steps(state, room), room, width, now)
+        return _paint_rows(tree.rows(room), room, width, now)
 
     errors = sum(1 for step in state if step.error is not None)
-    return Panel(min(folded, _LEAST), folded, most + errors, paint)
+    return Panel(min(tree.folded, _LEAST), tree.folded, tree.most + errors, paint)
 
 
 def _paint_rows(rows: Sequence[Row], room: int, width: int, now: datetime) -> list[Text]:
@@ -80,6 +81,8 @@ def _columns(rows: Sequence[Row], width: int, now: datetime) -> _Columns:
     beside = [row for row in rows if row.step is not None]
     longest = max((_name(row).cell_len for row in beside), default=0)
     widest = max((len(_amount(row.step)) for row in beside if row.step is not None), default=0)
+    # In strides, so that columns stay where they are when one call follows another.
+    longest = -(-longest // _STRIDE) * _STRIDE
     return _Columns(
         name=min(longest, int(width * _NAME_SHARE)),
         bar=next(cells for least, cells in _BAR_WIDTHS if width >= least),

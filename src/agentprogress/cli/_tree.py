@@ -15,7 +15,7 @@ from .._core.states import StepStatus
 from ..snapshot import StepState
 from ._text import counted
 
-__all__ = ["Row", "count_rows", "fit_steps", "was_skipped"]
+__all__ = ["Row", "StepTree", "was_skipped"]
 
 _MAX_DEPTH = 8
 # Finished calls of one step: more than these are told as a number.
@@ -77,19 +77,39 @@ def was_skipped(step: StepState) -> bool:
     return step.status not in _OPEN and step.started_at is None
 
 
-def fit_steps(steps: Sequence[StepState], room: int) -> list[Row]:
-    """Returns at most `room` rows for the steps."""
-    root = _tree(steps)
-    _fold(root, room)
-    return _cut(list(_rows(root)), room)
+class StepTree:
+    """The steps in their tree.
 
+    Attributes:
+        most: how many rows they take.
+        folded: how many they take with all branches folded that are over.
+    """
 
-def count_rows(steps: Sequence[StepState]) -> tuple[int, int]:
-    """Returns how many rows the steps take with what is over folded, and with all of it."""
-    root = _tree(steps)
-    most = _size(root)
-    _fold_branches(root, 0)
-    return _size(root), most
+    def __init__(self, steps: Sequence[StepState]) -> None:
+        self._root = _tree(steps)
+        self._branches = [node for node in _walk(self._root) if node.over and node.children]
+        self._branches.sort(key=_ended_at)  # one below ends before the one above, or with it
+        self.most = _size(self._root)
+        self._fold(0)
+        self.folded = _size(self._root)
+
+    def rows(self, room: int) -> list[Row]:
+        """Returns at most `room` rows; to be asked for once."""
+        for node in self._branches:
+            node.folded = False
+        self._fold(room)
+        over = _size(self._root) - room
+        if over > 0:
+            _merge(list(_walk(self._root)), over)
+        return _cut(list(_rows(self._root)), room)
+
+    def _fold(self, room: int) -> None:
+        over = self.most - room
+        for node in self._branches:
+            if over <= 0:
+                return
+            over -= _size(node)
+            node.folded = True
 
 
 # The tree
@@ -192,36 +212,15 @@ def _size(node: _Node) -> int:
 # Making room
 
 
-def _fold(root: _Node, room: int) -> None:
-    _fold_branches(root, room)
-    nodes = list(_walk(root))
-    over = _size(root) - room
-    for merge in (_merge_planned, _merge_finished):
+def _merge(nodes: Sequence[_Node], over: int) -> None:
+    """Tells siblings as a number until so many rows less are taken: planned ones, then finished."""
+    for name in ("merges_planned", "merges_finished"):
         for node in nodes:
             if over <= 0:
                 return
             before = _size(node)
-            merge(node)
+            setattr(node, name, True)
             over -= before - _size(node)
-
-
-def _fold_branches(root: _Node, room: int) -> None:
-    over = _size(root) - room
-    branches = [node for node in _walk(root) if node.over and node.children]
-    branches.sort(key=_ended_at)  # one below ends before the one above, or with it
-    for node in branches:
-        if over <= 0:
-            return
-        over -= _size(node)
-        node.folded = True
-
-
-def _merge_planned(node: _Node) -> None:
-    node.merges_planned = True
-
-
-def _merge_finished(node: _Node) -> None:
-    node.merges_finished = True
 
 
 def _ended_at(node: _Node) -> tuple[float, int]:

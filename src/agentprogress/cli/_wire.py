@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +16,18 @@ from ._text import aware
 __all__ = ["json_line"]
 
 
+# JSON may hold them as they are; a terminal would act on them.
+_ACTING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def json_line(item: Event | Snapshot | Gap) -> str:
     """Returns an item as one line of JSON: a `Gap` and a `Snapshot` tell a pipe of holes."""
-    return encode_json(_wire(item)).decode()
+    line = encode_json(_wire(item)).decode()
+    return _ACTING.sub(_escaped, line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _wire(item: Event | Snapshot | Gap) -> dict[str, Any]:

@@ -170,7 +170,8 @@ class Follower:
             # Also where an application's own check answers, which writes no problem.
             self._ask_for_token(judgement.error, now)
             return
-        foreign = answer.problem is None and not passing
+        # A problem without a code of ours is another application's.
+        foreign = judgement.error.protocol_code is None and not passing
         if foreign and not self._patience.was_welcomed and not self._patience.within_grace(now):
             self.give_up(judgement.error)
         else:

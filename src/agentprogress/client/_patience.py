@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._core.backoff import Backoff
+from ..events import EXACT
 from ..settings import Settings
 
 __all__ = ["Patience"]
@@ -57,7 +58,7 @@ class Patience:
 
     def advise(self, window: object) -> None:
         """Takes the window over which the server wants its clients to return."""
-        if isinstance(window, int | float):
+        if isinstance(window, int | float) and abs(window) <= EXACT:
             self._backoff.advise(window)
 
     def cut(self, now: float) -> bool:

@@ -84,9 +84,9 @@ class Reader:
         had_something = self.cursor is not None
         self._move(Cursor(epoch, 0))
         begun = Begun(frame["session_id"], epoch, reset=had_something)
-        if had_something and self.head:
+        self._reset = had_something and self.head > 0
+        if self._reset:
             # Said with what follows: a snapshot says it by itself.
-            self._reset = True
             self._begun = begun
             return []
         return [begun] if had_something or resume == Resume.FRESH else []

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..codes import CODES
 from ..errors import FollowError, FollowErrorKind
+from ..events import EXACT
 from ._wire import Answer, Frame
 
 __all__ = ["Judgement", "Verdict", "judge_answer", "judge_close", "judge_frame"]
@@ -181,4 +182,4 @@ def _foreign(answer: Answer) -> str:
 
 
 def _seconds(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+    return float(min(value, EXACT)) if isinstance(value, int | float) and value > 0 else 0.0

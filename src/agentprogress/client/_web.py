@@ -35,7 +35,7 @@ except ImportError as error:
         "pip install 'agentprogress[client]'"
     ) from error
 
-__all__ = ["Closed", "Cut", "Link", "Refused", "Reply", "Unreachable", "Web"]
+__all__ = ["Closed", "Cut", "Link", "Look", "Refused", "Reply", "Unreachable", "Web"]
 
 # How a generator of chunks ends.
 _ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError)
@@ -79,7 +79,13 @@ class Reply(NamedTuple):
 
 
 class Link(ABC):
-    """An open connection."""
+    """An open connection.
+
+    Attributes:
+        subprotocol: the one that a WebSocket's server has selected.
+    """
+
+    subprotocol: str | None = None
 
     @abstractmethod
     async def receive(self) -> str | bytes | Closed:
@@ -87,6 +93,22 @@ class Link(ABC):
 
     async def pong(self) -> None:  # noqa: B027 - most transports have none
         """Answers a heartbeat, where the transport has a way to."""
+
+
+class Look(NamedTuple):
+    """An answer as it comes, whatever it is.
+
+    Attributes:
+        status: of HTTP.
+        headers: by lower-case name.
+        certificate: the peer's, as `ssl.SSLSocket.getpeercert` has it; None without TLS.
+        body: its chunks.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    certificate: Mapping[str, Any] | None
+    body: Link
 
 
 class Web:
@@ -187,6 +209,26 @@ class Web:
                 return Reply(_answer(response, data), data)
 
     @contextlib.asynccontextmanager
+    async def look(
+        self, method: str, url: str, token: str | None, headers: Mapping[str, str]
+    ) -> AsyncGenerator[Look]:
+        """Sends a request and shows what comes; a redirect is not followed.
+
+        Raises:
+            Unreachable: nobody was there.
+            Cut: it broke before there was an answer; `Link.receive` tells the rest.
+        """
+        headers = {**_bearer(token), **headers}
+        with _translated():
+            async with (
+                self.http.stream(method, url, headers=headers, follow_redirects=False) as response,
+                _chunks(response) as chunks,
+            ):
+                status, named = response.status_code, dict(response.headers)
+                link = _StreamLink(chunks, lambda: None)
+                yield Look(status, named, _certificate(response), link)
+
+    @contextlib.asynccontextmanager
     async def _websocket(
         self, url: str, headers: dict[str, str], heard: Callable[[], None]
     ) -> AsyncGenerator[Link]:
@@ -270,6 +312,7 @@ class _Session(httpx2.websockets.AsyncWebSocketSession):
 class _WebSocketLink(Link):
     def __init__(self, session: _Session) -> None:
         self._session = session
+        self.subprotocol = session.subprotocol
 
     async def receive(self) -> str | bytes | Closed:
         try:
@@ -296,7 +339,7 @@ class _StreamLink(Link):
     async def receive(self) -> str | bytes | Closed:
         try:
             data = await anext(self._chunks)
-        except (StopAsyncIteration, httpx2.TransportError):
+        except (StopAsyncIteration, httpx2.TransportError, httpx2.DecodingError):
             return Closed()
         self._heard()
         return data
@@ -347,6 +390,11 @@ async def _read(
     return bytes(body)
 
 
+def _certificate(response: httpx2.Response) -> Mapping[str, Any] | None:
+    tls: object = response.extensions["network_stream"].get_extra_info("ssl_object")
+    return tls.getpeercert() if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+
+
 def _bearer(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
@@ -386,6 +434,9 @@ def _translated() -> Any:
         if rest is not None or broken is None:
             raise
         raise Cut(_broken(broken)) from group
+    except httpx2.InvalidURL as error:
+        sentence = "The URL has a host that cannot be, or is too long."
+        raise Unreachable(FollowError("protocol", sentence, retryable=False)) from error
     except httpx2.ConnectTimeout as error:
         raise Unreachable(_unreachable(error, "timeout")) from error
     except (httpx2.ConnectError, httpx2.ProxyError) as error:

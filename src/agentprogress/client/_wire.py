@@ -52,7 +52,8 @@ def _is_seq(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # An integer that no float holds would raise where it is reckoned with.
+    return isinstance(value, float) or (type(value) is int and -EXACT <= value <= EXACT)
 
 
 def _is_text(value: object) -> bool:
@@ -125,7 +126,9 @@ def read_state(state: Frame, limits: Settings) -> tuple[Frame, SessionSnapshot]:
     empty = Fold("", "", limits).state()
     whole = empty | {name: value for name, value in state.items() if name in empty}
     try:
-        return whole, SessionSnapshot.model_validate(whole)
+        snapshot = SessionSnapshot.model_validate(whole)
+        # What is folded on is what fits: nothing in it is missing or of another type.
+        return snapshot.model_dump(mode="json", by_alias=True), snapshot
     except ValidationError as error:
         raise Malformed(f"A snapshot does not fit: {error.errors()[0]['msg']}.") from None
 

@@ -1,0 +1,96 @@
+"""`agentprogress doctor`: looks at a server through all that stands before it, check by check.
+
+Each check has its own limit of time, and none of them can end the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+
+from ..client._web import Refused, Unreachable, Web
+from ..client._wire import Malformed
+from ..settings import Settings
+from ._case import Case, Question, Unseen
+from ._checks import (
+    UNREACHABLE,
+    check_connection,
+    check_host,
+    check_origin,
+    check_server,
+    check_workers,
+)
+from ._diagnosis import Report, report_for
+from ._findings import Finding, Verdict, exit_status
+from ._stream_checks import (
+    check_buffering,
+    check_compression,
+    check_headers,
+    check_idle,
+    check_upgrade,
+)
+from ._text import duration
+
+__all__ = ["examine"]
+
+_CHECKS: Final[tuple[tuple[str, Callable[[Case], Awaitable[Finding]]], ...]] = (
+    ("Connection", check_connection),
+    ("Server", check_server),
+    ("Workers", check_workers),
+    ("Upgrade", check_upgrade),
+    ("Buffering", check_buffering),
+    ("Compression", check_compression),
+    ("Headers", check_headers),
+    ("Host", check_host),
+    ("Origin", check_origin),
+    ("Idle", check_idle),
+)
+# Longer than a server that works takes for any answer.
+_CHECK_TIMEOUT: Final = 10.0
+
+
+def examine(question: Question, *, as_json: bool = False) -> int:
+    """Makes all checks, tells what each has found, and returns the exit status.
+
+    Args:
+        question: what is asked.
+        as_json: print one JSON document instead of lines.
+    """
+    return anyio.run(_examine, question, report_for(question.shown, as_json=as_json))
+
+
+async def _examine(question: Question, report: Report) -> int:
+    settings = Settings()
+    headers = {"User-Agent": "agentprogress-doctor"}
+    findings: list[Finding] = []
+    with report:
+        async with Web(settings, headers, question.ssl_context) as web:
+            case = Case(question, web, settings)
+            for name, check in _CHECKS:
+                report.begin(name)
+                findings.append(await _made(name, check, case))
+                report.found(findings[-1])
+        status = exit_status(findings) if case.status is None else case.status
+        report.end(findings, status)
+    return status
+
+
+async def _made(name: str, check: Callable[[Case], Awaitable[Finding]], case: Case) -> Finding:
+    """Makes a check: whatever happens, there is a finding."""
+    if case.hopeless is not None:
+        return case.found(name, Verdict.SKIPPED, case.hopeless)
+    patience = _CHECK_TIMEOUT + (case.question.idle if check is check_idle else 0.0)
+    try:
+        with anyio.move_on_after(patience):
+            return await check(case)
+    except Unseen as unseen:
+        return case.found(name, Verdict.SKIPPED, str(unseen))
+    except Refused as refused:
+        return case.found(name, Verdict.FAILED, f"It was answered {refused.answer.status}.")
+    except (Unreachable, Malformed, ValueError) as error:  # the last one for what is too large
+        return case.found(name, Verdict.FAILED, str(error))
+    if check is check_connection:
+        case.hopeless, case.status = "The server does not answer.", UNREACHABLE
+    return case.found(name, Verdict.FAILED, f"No answer came within {duration(patience)}.")

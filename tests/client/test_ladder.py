@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from agentprogress.client import Transport
+from agentprogress.client._ladder import Advice, Ladder
+
+from .line import SETTINGS
+
+MOST = SETTINGS.max_short_streams
+
+
+@pytest.mark.parametrize(
+    ("spelled", "transport"),
+    [
+        ("websocket", Transport.WEBSOCKET),
+        ("WebSocket", Transport.WEBSOCKET),
+        ("SSE", Transport.SSE),
+        ("longpoll", Transport.LONG_POLL),
+        ("long_poll", Transport.LONG_POLL),
+        ("Long-Poll", Transport.LONG_POLL),
+        (Transport.SSE, Transport.SSE),
+    ],
+)
+def test_case_and_hyphen_do_not_matter(spelled: str, transport: Transport) -> None:
+    assert Ladder(spelled, MOST).transport is transport
+
+
+@pytest.mark.parametrize("spelled", ["", "polling", "ws", "auto,sse"])
+def test_another_transport_is_refused_with_those_there_are(spelled: str) -> None:
+    with pytest.raises(ValueError, match="there are auto, websocket, sse, long-poll"):
+        Ladder(spelled, MOST)
+
+
+def test_websocket_comes_first_then_events_then_pages() -> None:
+    ladder, seen = Ladder("auto", MOST), []
+    while True:
+        seen.append(ladder.transport)
+        if not ladder.step_down(Advice.SHORT):
+            break
+    assert seen == [Transport.WEBSOCKET, Transport.SSE, Transport.LONG_POLL]
+    assert ladder.transport is Transport.LONG_POLL
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_who_names_a_transport_stays_with_it(transport: Transport) -> None:
+    ladder = Ladder(transport, MOST)
+    assert not ladder.step_down(Advice.NO_UPGRADE)
+    assert not any(ladder.cut_short() for _ in range(2 * MOST))
+    assert (ladder.transport, ladder.notice) == (transport, None)
+
+
+@pytest.mark.parametrize(
+    ("advice", "fix"),
+    [
+        (Advice.NO_UPGRADE, "proxy_set_header Upgrade $http_upgrade"),
+        (Advice.HELD_BACK, "proxy_buffering off"),
+        (Advice.SHORT, "several times in a row"),
+        (Advice.SWALLOWED, "passes nothing on"),
+    ],
+)
+def test_each_step_down_is_told_with_its_reason_and_the_fix(advice: Advice, fix: str) -> None:
+    ladder = Ladder("auto", MOST)
+    ladder.step_down(advice)
+    assert ladder.notice is not None
+    assert ladder.notice.startswith("Following by sse instead of websocket: ")
+    assert fix in ladder.notice
+
+
+def test_three_short_connections_in_a_row_are_enough() -> None:
+    ladder = Ladder("auto", MOST)
+    assert [ladder.cut_short() for _ in range(MOST)] == [False, False, True]
+    assert ladder.transport is Transport.SSE
+
+
+def test_one_that_lasted_begins_the_count_anew() -> None:
+    ladder = Ladder("auto", MOST)
+    for _ in range(MOST):
+        assert not any(ladder.cut_short() for _ in range(MOST - 1))
+        ladder.lasted()
+    assert ladder.transport is Transport.WEBSOCKET
+
+
+def test_the_next_transport_has_a_count_of_its_own() -> None:
+    ladder = Ladder("auto", MOST)
+    ladder.cut_short()
+    ladder.step_down(Advice.NO_UPGRADE)
+    assert not any(ladder.cut_short() for _ in range(MOST - 1))
