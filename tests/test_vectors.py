@@ -1,4 +1,4 @@
-"""The shared vectors, held against the library, or against a small reader of the test's own."""
+"""The shared vectors, held against the library; `client/test_shared_vectors.py` has more."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from agentprogress._core.sse import encode_control, encode_event
 from agentprogress._core.sse_reader import SseMessage, SseReader
 from agentprogress._core.states import SessionStatus
 from agentprogress.client._urls import SessionUrl, websocket_url
+from agentprogress.client._wire import read_frame, read_frames, read_page
 from agentprogress.codes import CODES
 from agentprogress.errors import InvalidUrl
 from agentprogress.events import UnknownEvent, parse_event
@@ -128,42 +129,13 @@ NEEDED = {
 }
 
 
-class Unreadable(Exception):
-    """A message that breaks the framing."""
-
-
-class OtherVersion(Exception):
-    """A welcome that this reader does not speak."""
-
-
-def read_frames(text: str, over: str) -> list[Json]:
-    """Reads one message as the protocol says, without the library."""
-    try:
-        found: Any = json.loads(text)
-    except ValueError:
-        raise Unreadable from None
-    if over == "sse":
-        found = [found]
-    if not isinstance(found, list) or not found:
-        raise Unreadable
-    for frame in found:
-        if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
-            raise Unreadable
-        if "." in frame["type"]:
-            if type(frame.get("seq")) is not int or frame["seq"] < 1:
-                raise Unreadable
-        elif frame["type"] == "welcome" and frame.get("protocol") != 1:
-            raise OtherVersion
-        elif not NEEDED.get(frame["type"], set()) <= frame.keys():
-            raise Unreadable
-    return found
-
-
 @each("frames", "control", "wire")
 def test_a_control_frame_is_read(case: Json) -> None:
-    (frame,) = read_frames(json.dumps([case["wire"]]), "websocket")
-    assert NEEDED[frame["type"]] <= case["fields"].keys()
+    assert NEEDED[case["wire"]["type"]] <= case["fields"].keys()
+    (frame,) = read_frames(json.dumps([case["wire"]]))
     assert case["fields"].items() <= frame.items()
+    assert read_frame(json.dumps(case["wire"])) == frame
+    assert read_page(json.dumps({"frames": [case["wire"]]}).encode()) == [frame]
 
 
 @each("frames", "control", "wire")
@@ -221,24 +193,6 @@ def test_an_event_that_does_not_fit_is_kept_as_unknown(case: Json) -> None:
     assert event.type == case["wire"]["type"]
 
 
-@each("frames", "ignored", "why")
-def test_a_frame_that_is_not_meant_for_the_reader_can_be_read(case: Json) -> None:
-    (frame,) = read_frames(json.dumps([case["wire"]]), "websocket")
-    assert frame["type"] not in NEEDED or frame["session"] != "job-7"
-
-
-@each("frames", "protocol_errors", "why")
-def test_a_message_that_breaks_the_framing_is_unreadable(case: Json) -> None:
-    with pytest.raises(Unreadable):
-        read_frames(case["text"], case["over"])
-
-
-@each("frames", "give_up", "why")
-def test_another_version_is_told_from_nonsense(case: Json) -> None:
-    with pytest.raises(OtherVersion):
-        read_frames(case["text"], case["over"])
-
-
 # Folding
 
 
@@ -279,45 +233,6 @@ def test_the_code_vectors_are_the_code_table() -> None:
         for row in vectors("close_codes")["codes"]
     ]
     assert found == [(c.name, c.http, c.websocket, c.retryable) for c in CODES.values()]
-
-
-def action_of(code: int | None, name: str | None, retryable: bool | None) -> str:
-    """What the protocol says a client does, by the frame or problem, else by the close code."""
-    if name == "session_unknown" or (name is None and code == 4404):
-        return "unknown_grace"
-    if name in ("unauthorized", "token_expired") or (name is None and code in (4401, 4104)):
-        return "new_token"
-    if retryable is None:
-        retryable = code is None or not 4400 <= code < 4500
-    return "come_back" if retryable else "give_up"
-
-
-@each("close_codes", "codes")
-def test_a_code_tells_what_to_do(case: Json) -> None:
-    assert case["action"] == action_of(None, case["name"], case["retryable"])
-    if case["websocket"] is not None:  # the close alone tells the same as the frame before it
-        assert case["action"] == action_of(case["websocket"], None, None)
-    if CODES[case["name"]].retry == "new_token":
-        assert case["action"] == "new_token"
-
-
-@each("close_codes", "websocket", "code")
-def test_a_close_tells_what_to_do(case: Json) -> None:
-    expected = "done" if case["after_end"] else action_of(case["code"], None, None)
-    assert case["action"] == expected
-
-
-@each("close_codes", "http", "status")
-def test_a_status_tells_what_to_do(case: Json) -> None:
-    if case["status"] == 204:
-        expected = "done"
-    elif case["problem"]:
-        expected = action_of(None, case["code"], case["retryable"])
-        if case["code"] in CODES:
-            assert case["status"] == CODES[case["code"]].http
-    else:
-        expected = "come_back"
-    assert case["action"] == expected
 
 
 # URLs
@@ -361,6 +276,14 @@ def test_a_delay_is_drawn(case: Json) -> None:
     assert backoff.attempt == case["attempt"]
     delay = backoff.next_delay(case["at_least"], drawn=case["drawn"])
     assert delay == pytest.approx(case["expected"], abs=1e-9)
+
+
+@each("backoff", "windows", "why")
+def test_a_window_is_advised(case: Json) -> None:
+    backoff = Backoff(Settings(), lambda: 0.5)
+    for frame, window in case["told"]:
+        backoff.welcome(window) if frame == "welcome" else backoff.advise(window)
+    assert 2 * backoff.next_delay() == pytest.approx(case["expected"], abs=1e-9)
 
 
 # Server-sent events

@@ -5,15 +5,47 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from agentprogress._core.fold import Fold
 from agentprogress._core.times import rfc3339
+from agentprogress.cli._connection import Connection
+from agentprogress.cli._view import View, render
 from agentprogress.events import Event, parse_event
 from agentprogress.settings import Settings
 from agentprogress.snapshot import SessionSnapshot
 
+LIVE = Connection(state="live", transport="websocket")
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+
+
+# What drives a terminal, turns text round, hides in it or is counted wrongly.
+PIECES = [
+    *(
+        "\x1b[2J",
+        "\x1b]0;title\x07",
+        "\x1bPq\x1b\\",
+        "\x9b31m",
+        "\x1bc",
+        "\x07\x08\r\n\t\x7f",
+        "\x85",
+    ),
+    *("\u202e", "\u2066", "\u200b", "\u200d", "\ufe0f", "\u2028", "\ud800", "[bold red]", "[/]"),
+    *(
+        "漢字",
+        "👩\u200d🚀",
+        "e" + "\u0301" * 20,
+        "\u0301",
+        "אבג",
+        "x" * 90,
+        " ",
+        "word ",
+        "🇪🇺",
+        "｡",
+    ),
+]
+HOSTILE = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=8).map("".join)
 
 
 class Scene:
@@ -86,3 +118,19 @@ def crew(agents: int = 4, calls: int = 0) -> Scene:
         scene.step(f"{agent} now", agent, "tool", name="read_file")
         scene.tell("step.progress", step_id=agent, current=calls, message=f"page {number}")
     return scene.wait(5)
+
+
+def lines(scene: Scene | None, connection: Connection = LIVE, **size: Any) -> list[str]:
+    """Returns the lines of the view, on a terminal of 80 columns and 24 lines by default."""
+    view = View(
+        snapshot=None if scene is None else scene.snapshot,
+        connection=connection,
+        now=NOON if scene is None else scene.now,
+        **{"width": 80, "height": 24, "name": "s_scene", **size},
+    )
+    return render(view).plain.split("\n")
+
+
+def line_of(found: list[str], word: str) -> str:
+    """Returns the line that has a word."""
+    return next(line for line in found if word in line)

@@ -133,7 +133,7 @@ async def test_events_are_told_as_they_come() -> None:
     ):
         await follower.lines_until("-- live")
         await job.write(b"hello\n")
-        while not (await follower.line()).endswith(" hello\n"):
+        while not (await follower.line()).endswith(" hello"):
             pass
         await job.write(b"bye\n")
         assert await follower.exit_status() == 0
@@ -157,6 +157,28 @@ async def test_a_closed_pipe_ends_it_quietly(server: Server) -> None:
         lines = (await program.rest()).decode().splitlines()
         assert lines[1:] == ["141 0"]
         assert await program.errors() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+async def test_a_full_disk_is_told_in_a_sentence(server: Server) -> None:
+    with server.registry.open() as session:
+        pass
+    command = ["sh", "-c", 'exec "$@" >/dev/full', "-", *FOLLOW, server.url(session.id)]
+    async with started(command) as program:
+        assert await program.exit_status() == 3
+        errors = await program.errors()
+    assert errors == "agentprogress: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", [("follow", "http://host/s"), ("run", "--watch", "--", "true")])
+async def test_without_the_extra_it_says_what_to_install(command: tuple[str, ...]) -> None:
+    without = "import sys; sys.modules['rich'] = None; sys.modules['rich.text'] = None; "
+    program = f"{without}from agentprogress.cli import main; sys.exit(main({list(command)}))"
+    async with started([sys.executable, "-c", program]) as missing:
+        assert await missing.exit_status() in (1, 3)
+        errors = await missing.errors()
+    assert "pip install 'agentprogress[cli]'" in errors
+    assert "Traceback" not in errors
 
 
 @posix

@@ -16,8 +16,7 @@ from agentprogress.cli._plain import MAX_CHARS, PlainLines, connection_line
 from agentprogress.cli._wire import json_line
 from agentprogress.events import CustomEvent, parse_event
 from agentprogress.snapshot import Gap, Snapshot
-from tests.cli.scenes import Scene, crew
-from tests.cli.test_view import HOSTILE
+from tests.cli.scenes import HOSTILE, Scene, crew
 from tests.strategies import RUNS, numbered
 
 

@@ -1,78 +1,15 @@
-"""The terminal view: what it shows, what gives way, and that nothing in a text can drive it."""
+"""The terminal view: what it shows, and what gives way when there is not room for all."""
 
 from __future__ import annotations
 
-import io
 import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
 
-from agentprogress._core.jsonable import clean_text
 from agentprogress.cli._connection import Connection
-from agentprogress.cli._text import duration, number, pretty, safe_line, safe_lines
-from agentprogress.cli._view import View, render
-from tests.cli.scenes import NOON, Scene, crew
-from tests.strategies import RUNS
-
-LIVE = Connection(state="live", transport="websocket")
-SGR = re.compile(r"\x1b\[[0-9;]*m")
-# What drives a terminal, turns text round, hides in it or is counted wrongly.
-PIECES = [
-    *(
-        "\x1b[2J",
-        "\x1b]0;title\x07",
-        "\x1bPq\x1b\\",
-        "\x9b31m",
-        "\x1bc",
-        "\x07\x08\r\n\t\x7f",
-        "\x85",
-    ),
-    *("\u202e", "\u2066", "\u200b", "\u200d", "\ufe0f", "\u2028", "\ud800", "[bold red]", "[/]"),
-    *(
-        "漢字",
-        "👩\u200d🚀",
-        "e" + "\u0301" * 20,
-        "\u0301",
-        "אבג",
-        "x" * 90,
-        " ",
-        "word ",
-        "🇪🇺",
-        "｡",
-    ),
-]
-HOSTILE = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=8).map("".join)
-
-
-def lines(scene: Scene | None, connection: Connection = LIVE, **size: Any) -> list[str]:
-    view = View(
-        snapshot=None if scene is None else scene.snapshot,
-        connection=connection,
-        now=NOON if scene is None else scene.now,
-        **{"width": 80, "height": 24, "name": "s_scene", **size},
-    )
-    return render(view).plain.split("\n")
-
-
-def line_of(found: list[str], word: str) -> str:
-    return next(line for line in found if word in line)
-
-
-def painted(scene: Scene, width: int, height: int) -> str:
-    """Returns what a terminal would be sent."""
-    file = io.StringIO()
-    console = Console(
-        file=file, force_terminal=True, color_system="truecolor", width=width, height=height
-    )
-    view = View(snapshot=scene.snapshot, connection=LIVE, now=scene.now, width=width, height=height)
-    console.print(render(view))
-    return file.getvalue()
-
+from tests.cli.scenes import LIVE, Scene, crew, line_of, lines
 
 # What is shown
 
@@ -338,6 +275,15 @@ def test_finished_siblings_become_a_number_when_there_are_too_many() -> None:
     assert sum(line.startswith("  ● ◆ 49.") for line in found) == 9
 
 
+def test_planned_steps_become_a_number_before_running_ones_go() -> None:
+    scene = Scene().start(*(f"phase {number_}" for number_ in range(30)))
+    for number_ in range(9):
+        scene.step(f"plan.{number_}", name=f"phase {number_}")
+    found = lines(scene, height=20)
+    assert "○ 21 planned" in found
+    assert sum(line.startswith("● phase") for line in found) == 9
+
+
 def test_too_many_running_steps_are_counted() -> None:
     scene = Scene().start()
     for number_ in range(100):
@@ -363,138 +309,3 @@ def test_a_circle_of_parents_and_a_lost_parent_are_shown_at_the_top() -> None:
 
 def test_the_same_state_gives_the_same_lines() -> None:
     assert lines(crew(calls=9)) == lines(crew(calls=9))
-
-
-# Text of others
-
-
-@given(HOSTILE)
-def test_a_safe_line_is_one_line_without_anything_that_acts(text: str) -> None:
-    safe = safe_line(text)
-    assert safe.isprintable() or not [c for c in safe if ord(c) < 32 or 0x7F <= ord(c) < 0xA0]
-    assert not set(safe) & set("\u202e\u2066\u200b\u200d\ufe0f\u2028\ud800")
-    safe.encode()
-
-
-@pytest.mark.parametrize(
-    ("raw", "safe"),
-    [
-        ("a\x1b[31mred\x1b[0m", "ared"),
-        ("admin\u202egnp.exe", "admingnp.exe"),
-        ("one\ntwo\r\nthree", "one two three"),
-        ("\tindented", "    indented"),
-        ("[bold]not markup[/bold]", "[bold]not markup[/bold]"),
-        ("a\ud800b", "a\ufffdb"),
-        ("👩\u200d🚀", "👩🚀"),
-        ("e" + "\u0301" * 9, "e" + "\u0301" * 4),
-        ("漢字 é", "漢字 é"),
-    ],
-)
-def test_what_acts_is_taken_out_and_the_rest_stays(raw: str, safe: str) -> None:
-    assert safe_line(raw) == safe
-
-
-# JSON brings no lone surrogate.
-@given(HOSTILE.map(clean_text), st.integers(1, 130), st.integers(1, 40))
-def test_no_text_drives_the_terminal_or_leaves_its_line(text: str, width: int, height: int) -> None:
-    error = {"code": text, "message": text}
-    scene = Scene().start(text, title=text).step("a", name=text, kind=text, total=3, unit=text)
-    scene.step("b", "a", "tool", name=text).tell("step.failed", step_id="b", error=error)
-    scene.step("c", "a", "agent", name=text).tell("step.progress", step_id="c", message=text)
-    scene.tell("text.delta", message_id="m", delta=text, role=text, channel=text, step_id="c")
-    scene.tell("log.message", level=text, message=text, logger=text, step_id="c")
-    scene.tell("artifact.created", artifact_id="x", name=text, media_type=text, url=text)
-    scene.tell("usage.reported", input_tokens=1, cost=1.5, currency=text)
-    asked = {"type": text, "properties": {text: 1}}
-    scene.tell("input.requested", request_id=text, prompt=text, schema=asked)
-    check(painted(scene, width, height), width, height)
-    ended = {"result": {text: [text]}} if width % 2 else {"result": text}
-    check(painted(scene.tell("session.completed", **ended), width, height), width, height)
-
-
-@given(RUNS, st.integers(1, 130), st.integers(1, 40))
-def test_every_run_fits_and_ends_in_nothing_but_colour(
-    run: list[dict[str, Any]], width: int, height: int
-) -> None:
-    scene = Scene()
-    for wire in run:
-        scene.tell(wire["type"], **{k: v for k, v in wire.items() if k != "type"})
-    check(painted(scene, width, height), width, height)
-
-
-def check(output: str, width: int, height: int) -> None:
-    plain = SGR.sub("", output)
-    assert not [c for c in plain if c != "\n" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0)]
-    found = plain.removesuffix("\n").split("\n")
-    assert len(found) <= height
-    assert max(map(cell_len, found)) <= width
-    output.encode()
-
-
-def test_wide_characters_are_counted_by_what_they_take() -> None:
-    scene = Scene().start(title="市場調査レポート" * 10).step("読む" * 30, kind="agent").wait(3)
-    found = lines(scene, width=60)
-    assert all(cell_len(line) <= 60 for line in found)
-    assert found[0].endswith(" running  3 s")
-    assert line_of(found, "読む").endswith(" 3 s")
-
-
-def test_without_colour_every_status_still_differs() -> None:
-    shown = {
-        lines(Scene().start().tell(type_, error={"code": "e"}, request_id="q"))[0]
-        for type_ in ("session.completed", "session.failed", "session.cancelled", "session.waiting")
-    }
-    assert len(shown) == 4
-
-
-def test_no_colour_is_sent_to_a_terminal_that_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    output = painted(crew(), 80, 24)
-    assert not re.search(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|4[0-7])m", output)
-
-
-# Amounts
-
-
-@pytest.mark.parametrize(
-    ("length", "running", "words"),
-    [
-        (0, False, "0.0 s"),
-        (3.44, False, "3.4 s"),
-        (3.44, True, "3 s"),
-        (-5, True, "0 s"),
-        (59.9, False, "59 s"),
-        (80, False, "1 m 20 s"),
-        (7500, True, "2 h 05 m"),
-        (3_600_000, True, "1,000 h 00 m"),
-    ],
-)
-def test_durations(length: float, running: bool, words: str) -> None:
-    assert duration(length, running=running) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (0, "0"),
-        (-0.0, "0"),
-        (1234567, "1,234,567"),
-        (12_345_678, "12.3 M"),
-        (0.04131, "0.0413"),
-        (2.5, "2.50"),
-        (1e308, "1e+308"),
-        (float("nan"), "?"),
-    ],
-)
-def test_amounts(value: float, words: str) -> None:
-    assert number(value) == words
-
-
-def test_json_for_people_stands_on_one_line_where_it_fits() -> None:
-    assert pretty({"a": [1, 2]}, 40) == '{"a": [1, 2]}'
-    assert safe_lines(pretty({"a": [1, 2], "b": "x" * 30}, 30)) == [
-        "{",
-        '  "a": [1, 2],',
-        f'  "b": "{"x" * 30}"',
-        "}",
-    ]

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import Any
 
 from hypothesis import strategies as st
 
+from ..strategies import JSON, MISSHAPEN_EVENTS, RUNNING_EVENTS, TERMINAL_EVENTS
 from .line import EPOCH, OTHER, end, error, event, gap, heartbeat, snapshot, welcome
 
-__all__ = ["frames", "json_values", "states"]
+__all__ = ["JSON_AND_MORE", "frames", "states"]
 
 Json = dict[str, Any]
 
-_NUMBERS = st.one_of(
-    st.integers(-2, 8),
-    st.sampled_from([2**53, 2**53 + 1, -(10**400), 10**400, 1e308, 5e-324]),
-    st.floats(),
+JSON_AND_MORE = st.one_of(
+    JSON, st.sampled_from([10**400, -(10**400), inf, nan, EPOCH, OTHER, "exact", "reset", "1"])
 )
-_SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    _NUMBERS,
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-    st.sampled_from([EPOCH, OTHER, "exact", "reset", "running", "\u2028", "\x00", "1", ""]),
-)
-
-
-def json_values() -> Any:
-    """Returns a strategy for anything that can stand in JSON, and some that cannot."""
-    return st.recursive(
-        _SCALARS,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
-        max_leaves=6,
-    )
 
 
 def _spoiled(whole: Any) -> Any:
@@ -45,7 +29,7 @@ def _spoiled(whole: Any) -> Any:
             if draw(st.booleans()):
                 found.pop(name, None)
             else:
-                found[name] = draw(json_values())
+                found[name] = draw(JSON_AND_MORE)
         return found
 
     return spoil()
@@ -82,7 +66,7 @@ def states(seq: int, epoch: str) -> Any:
     """Returns a strategy for states, most of which fit."""
     return _spoiled(
         st.fixed_dictionaries(
-            snapshot(seq, epoch)["state"],
+            {name: st.just(value) for name, value in snapshot(seq, epoch)["state"].items()},
             optional={
                 "steps": _some(_STEP),
                 "texts": _some(_TEXT),
@@ -90,29 +74,16 @@ def states(seq: int, epoch: str) -> Any:
                 "artifacts": _some(_ARTIFACT),
                 "requests": _some(_REQUEST),
                 "usage": _spoiled(st.just(_USAGE)),
-                "custom": st.dictionaries(st.text(max_size=2), json_values(), max_size=2),
-                "omitted": st.dictionaries(st.sampled_from(["logs", "steps_weight"]), _NUMBERS),
+                "custom": st.dictionaries(st.text(max_size=2), JSON_AND_MORE, max_size=2),
+                "omitted": st.dictionaries(
+                    st.sampled_from(["logs", "steps_weight"]), JSON_AND_MORE
+                ),
             },
         )
     )
 
 
-_EVENTS: list[Json] = [
-    {"type": "session.resumed"},
-    {"type": "session.started", "attempt": 1, "plan": [{"name": "n", "step_id": "a"}]},
-    {"type": "step.started", "step_id": "a", "kind": "step", "name": "n", "weight": 1},
-    {"type": "step.progress", "step_id": "a", "current": 1, "total": 2, "message": "m"},
-    {"type": "step.failed", "step_id": "a", "error": {"code": "c", "message": "m"}},
-    {"type": "text.delta", "message_id": "m", "delta": "d"},
-    {"type": "text.completed", "message_id": "m"},
-    {"type": "log.message", "level": "info", "message": "m"},
-    {"type": "artifact.created", "artifact_id": "x", "name": "n", "media_type": "t"},
-    {"type": "usage.reported", "input_tokens": 1, "cost": 1.5, "currency": ""},
-    {"type": "input.requested", "request_id": "r", "prompt": "p"},
-    {"type": "custom.emitted", "name": "n", "data": 1},
-    {"type": "session.completed", "result": 1},
-    {"type": "quantum.leaped", "model_fields": 1, "seq": 1},
-]
+_EVENTS = st.one_of(RUNNING_EVENTS, TERMINAL_EVENTS, MISSHAPEN_EVENTS)
 
 
 @st.composite
@@ -122,7 +93,7 @@ def frames(draw: Any, seqs: Any = None) -> Any:
     epoch = draw(st.sampled_from([EPOCH, EPOCH, EPOCH, OTHER]))
     kind = draw(st.integers(0, 11))
     if kind <= 4:
-        plain = {**event(max(1, seq)), **draw(st.sampled_from(_EVENTS)), "seq": max(1, seq)}
+        plain = {**event(max(1, seq)), **draw(_EVENTS), "seq": max(1, seq)}
     elif kind <= 6:
         resume = draw(st.sampled_from(["fresh", "exact", "gap", "snapshot", "reset"]))
         plain = welcome(seq, resume, epoch)

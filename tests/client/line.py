@@ -57,8 +57,8 @@ def welcome(head: int = 0, resume: str = "fresh", epoch: str = EPOCH, **more: An
     }
 
 
-def event(seq: int, kind: str = "session.resumed", **fields: Any) -> Json:
-    return {"seq": seq, "time": TIME, "type": kind, **fields}
+def event(seq: int, type_: str = "session.resumed", **fields: Any) -> Json:
+    return {"seq": seq, "time": TIME, "type": type_, **fields}
 
 
 def snapshot(seq: int, epoch: str = EPOCH, **state: Any) -> Json:
@@ -133,6 +133,7 @@ class Line:
     def open(self, *frames: Json) -> Taken:
         """Dials, and opens the connection; with frames, these come at once."""
         self.dial()
+        self.follower.reached(self.now)
         self.follower.opened(self.now)
         return self.send(*frames) if frames else Taken([], pong=False)
 
@@ -152,12 +153,18 @@ class Line:
     def refuse(self, answer: Answer) -> None:
         """Dials, and is refused."""
         self.dial()
+        self.follower.reached(self.now)
         self.follower.refused(answer, self.now)
 
     def fail(self, reason: FollowError = NOBODY) -> None:
         """Dials, and finds nobody."""
         self.dial()
         self.follower.unreachable(reason, self.now)
+
+    def wait_in_vain(self) -> None:
+        """Lets the time pass at which it takes the connection for dead."""
+        self.now = self.follower.deadline
+        assert self.follower.due(self.now)
 
     @property
     def delay(self) -> float:

@@ -12,7 +12,7 @@ from agentprogress.client._wire import Answer
 from agentprogress.codes import CODES
 from agentprogress.errors import FollowErrorKind
 
-from .hostile import json_values
+from .hostile import JSON_AND_MORE
 from .line import error, problem
 
 KINDS = get_args(FollowErrorKind)
@@ -137,7 +137,7 @@ def test_a_problem_without_a_code_is_not_the_servers(code: Any) -> None:
 
 @given(
     st.integers(100, 599),
-    st.none() | st.dictionaries(st.sampled_from(["code", "detail", "retry_after"]), json_values()),
+    st.none() | st.dictionaries(st.sampled_from(["code", "detail", "retry_after"]), JSON_AND_MORE),
     st.none() | st.floats(),
 )
 def test_every_answer_has_a_verdict_and_a_sentence(

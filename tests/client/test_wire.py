@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentprogress.client._wire import Malformed, read_frame, read_frames, read_page, read_state
 from agentprogress.events import EXACT
 
-from .hostile import json_values
+from .hostile import JSON_AND_MORE
 from .line import EPOCH, SETTINGS, end, error, event, gap, heartbeat, snapshot, welcome
 
 Json = dict[str, Any]
@@ -101,7 +101,7 @@ def test_a_duration_is_any_number(value: float) -> None:
 def test_a_duration_that_no_float_holds_is_none(value: object) -> None:
     for name in ("retry_window", "heartbeat_interval"):
         with pytest.raises(Malformed, match=f"welcome lacks {name}"):
-            read(welcome(**{name: value}))
+            read({**welcome(), name: value})
     with pytest.raises(Malformed):
         read({"type": "reconnect", "retry_after": value})
 
@@ -124,13 +124,15 @@ def test_a_dot_makes_an_event_of_any_type() -> None:
         read({"type": "."})
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"frames":[]}', '{"frames":{}}', '[{"frames":1}]'])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"frames":[]}', '{"frames":{}}', '[{"frames":1}]']
+)
 def test_what_is_no_page_is_malformed(body: str) -> None:
     with pytest.raises(Malformed, match=r"not a page of frames|not JSON"):
         read_page(body.encode())
 
 
-@pytest.mark.parametrize("text", ["\ud800", '"\ud800"', "[" * 5_000, '[{"type":"\\ud800.a","seq":1}]'])
+@pytest.mark.parametrize("text", ["\ud800", '"\ud800"', "[" * 5_000, '[{"type":"\\ud800.a"}]'])
 def test_what_is_no_text_for_json_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
         read_frame(text)
@@ -140,8 +142,8 @@ def test_what_is_no_text_for_json_is_malformed(text: str) -> None:
 
 ANYTHING = (
     st.binary()
-    | json_values().map(lambda value: json.dumps(value).encode())
-    | st.lists(st.sampled_from(FRAMES) | json_values()).map(lambda v: json.dumps(v).encode())
+    | JSON_AND_MORE.map(lambda value: json.dumps(value).encode())
+    | st.lists(st.sampled_from(FRAMES) | JSON_AND_MORE).map(lambda v: json.dumps(v).encode())
 )
 
 
@@ -152,10 +154,9 @@ def test_whatever_comes_is_frames_or_malformed(data: bytes) -> None:
     for read_some in (read_frames, read_page, lambda raw: [read_frame(raw.decode("latin-1"))]):
         try:
             frames = read_some(data)
-        except Malformed as malformed:
-            assert str(malformed).endswith(".")
-        else:
-            assert all(isinstance(frame["type"], str) for frame in frames)
+        except Malformed:
+            continue
+        assert all(isinstance(frame["type"], str) for frame in frames)
 
 
 # States

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if parsed.name == "follow":
             return _follow(parsed)
         if parsed.name == "doctor":
-            return _doctor(parser, parsed)
+            return _examine(parsed)
         if parsed.name == "demo":
             return _play_demo(parser, parsed)
         return _run_command(parser, parsed, [*parsed.command, *command])
@@ -207,8 +207,16 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=5.0,
         metavar="SECONDS",
-        help="for how long to leave streams alone (%(default)s); a heartbeat comes within 15",
+        help="for how long to leave streams alone (%(default)s); 31 shows two heartbeats",
     )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="the longest that another check may take (%(default)s)",
+    )
+    parser.set_defaults(refuse=parser.error)
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
@@ -288,7 +296,7 @@ def _follow(parsed: argparse.Namespace) -> int:
         return _COULD_NOT_FOLLOW
 
 
-def _doctor(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+def _examine(parsed: argparse.Namespace) -> int:
     try:
         from ._case import Question
         from ._doctor import examine
@@ -305,9 +313,11 @@ def _doctor(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
             origin=parsed.origin,
             requests=parsed.requests,
             idle=parsed.idle,
+            timeout=parsed.timeout,
         )
     except ValueError as error:  # a URL, an origin or a token that cannot be
-        parser.error(str(error))
+        parsed.refuse(str(error))
+        raise
     return examine(question, as_json=parsed.json)
 
 

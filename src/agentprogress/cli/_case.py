@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from .._core.jsonable import is_object
 from ..client._urls import SessionUrl
 from ..client._verdicts import judge_answer
-from ..client._web import Closed, Look, Web
+from ..client._web import Closed, Look, Signs, Web
 from ..client._wire import Answer
 from ..codes import CODES
 from ..settings import Settings
@@ -25,6 +25,7 @@ from ._findings import Finding, Fix, Verdict
 from ._text import safe_line
 
 __all__ = [
+    "UNWATCHED",
     "Answered",
     "Case",
     "Question",
@@ -50,6 +51,13 @@ _MAX_SHOWN_ID_CHARS: Final = 12
 _OK, _REDIRECTS = 200, range(300, 400)
 
 
+def _nothing() -> None:
+    """What is made of a sign that nobody needs."""
+
+
+UNWATCHED: Final = Signs(_nothing, _nothing)
+
+
 class Unseen(Exception):
     """A check that cannot be made; carries the reason."""
 
@@ -66,6 +74,7 @@ class Question:
         origin: of the pages that are to call; None for the server's own.
         requests: for the check of workers.
         idle: seconds for which streams are watched.
+        timeout: seconds that a check may take, besides those.
     """
 
     url: SessionUrl
@@ -75,6 +84,7 @@ class Question:
     origin: str | None = None
     requests: int = 20
     idle: float = 5.0
+    timeout: float = 10.0
 
     @classmethod
     def read(cls, address: str, **more: Any) -> Question:

@@ -28,10 +28,11 @@ __all__ = [
 ]
 
 UNREACHABLE: Final = 3
-_FAILED = 1
+_FAILED, _OK = 1, 200
 _DAY = 24 * 60 * 60
 _FEW_DAYS = 14
 _AT_ONCE = 5
+_MOUNT_HINT = "The address of a mount ends as the mount does, such as in /progress."
 
 # A page that nobody has allowed: the refusal names the host that the server was called by.
 _STRANGER = "https://agentprogress-doctor.invalid"
@@ -53,17 +54,19 @@ async def check_connection(case: Case) -> Finding:
         answered = await ask(case, "GET", mount_of(case.url).route("health"))
     except Unreachable as unreachable:
         case.hopeless = "The server could not be reached."
-        trusted = unreachable.error.retryable
+        error = unreachable.error
+        untrusted = error.kind == "network" and not error.retryable
         # Somebody was there: it is the certificate that has to be changed.
-        case.status = UNREACHABLE if trusted else _FAILED
-        advice = "" if trusted else " Or name the file by --ca."
-        return case.found(name, Verdict.FAILED, f"{unreachable.error}{advice}")
+        case.status = _FAILED if untrusted else UNREACHABLE
+        advice = " Or name the file by --ca." if untrusted else ""
+        return case.found(name, Verdict.FAILED, f"{error}{advice}")
     told = f"It answers in {milliseconds(answered.seconds)}"
     if answered.certificate is not None:
         left = days_left(answered.certificate, datetime.now(UTC))
         if left is None:
             return case.found(name, Verdict.OK, f"{told}, with a certificate that is trusted.")
-        sentence = f"{told}, with a certificate that is trusted for {counted(left, 'more day')}."
+        longer = counted(left, "more day") if left else "less than a day"
+        sentence = f"{told}, with a certificate that is trusted for {longer}."
         return case.found(name, Verdict.WARNING if left < _FEW_DAYS else Verdict.OK, sentence)
     if _is_loopback(case.url.authority):
         return case.found(name, Verdict.OK, f"{told}, without TLS, on this machine.")
@@ -98,7 +101,8 @@ async def check_server(case: Case) -> Finding:
         return case.found(name, Verdict.OK, sentence)
     if answered.code is None:
         case.hopeless = "It is not agentprogress."
-        return case.found(name, Verdict.FAILED, words_of(answered))
+        hint = "" if case.question.names_session else f" {_MOUNT_HINT}"
+        return case.found(name, Verdict.FAILED, words_of(answered) + hint)
     if case.question.names_session:
         advice = ""
         if answered.code in ("unauthorized", "forbidden", "token_expired"):
@@ -141,7 +145,8 @@ async def check_workers(case: Case) -> Finding:
     if not met:
         raise Unseen("The session could not be read.")
     if len(met) < len(answers):
-        others = ", ".join(f"{count} × {what}" for what, count in strange.items() if what != "200")
+        del strange[str(_OK)]
+        others = ", ".join(f"{what} ({count})" for what, count in strange.items())
         sentence = f"{len(met)} of {total} met the session; the others were answered {others}."
         return case.found(name, Verdict.WARNING, sentence)
     return case.found(name, Verdict.OK, f"{total} met the same session.")
@@ -224,8 +229,8 @@ async def check_origin(case: Case) -> Finding:
         return case.found(name, Verdict.FAILED, sentence, allow_origin(origin))
     if told not in ("*", origin):
         sentence = (
-            f"Access-Control-Allow-Origin is {told!r}, with which browsers refuse {origin}: where a "
-            "proxy or a middleware adds it too, one of them has to stop."
+            f"Access-Control-Allow-Origin is {told!r}, with which browsers refuse {origin}: where "
+            "a proxy or a middleware adds it too, one of them has to stop."
         )
         return case.found(name, Verdict.FAILED, sentence)
     asked = await ask(case, "OPTIONS", case.url.route(""), headers={"Origin": origin, **_PREFLIGHT})

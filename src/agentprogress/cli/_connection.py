@@ -51,7 +51,8 @@ class Connection:
         text = ""
         if self.state == "reconnecting":
             wait = self.retry_in or 0
-            text = f" in {duration(math.ceil(wait), running=True)}" if wait > 0 else " now"
+            soon = wait <= 0 or not math.isfinite(wait)
+            text = " now" if soon else f" in {duration(math.ceil(wait), running=True)}"
         if self.state in ("live", "replaying") and self.transport is not None:
             text = f" by {_TRANSPORTS.get(self.transport, safe_line(self.transport))}"
         if self.reason and self.state not in ("live", "ended"):

@@ -24,12 +24,12 @@ _MARKS = {
     Verdict.OK: ("✓", GOOD),
     Verdict.WARNING: ("▲", WARN),
     Verdict.FAILED: ("✗", BAD),
-    Verdict.SKIPPED: ("–", DIM),
+    Verdict.SKIPPED: ("-", DIM),
 }
 _NAME_CELLS = 13
 _WHO_CELLS = 11
 _VERDICT_CELLS = 9
-_MARK_CELLS = 4
+_MARK_CELLS = 2
 _MAX_WIDTH = 100
 
 
@@ -80,6 +80,15 @@ def summary(findings: Sequence[Finding]) -> str:
     )
 
 
+def together(skipped: Sequence[Finding]) -> Finding:
+    """Returns one finding for those that were skipped for the same reason."""
+    first = skipped[0]
+    if len(skipped) == 1:
+        return first
+    names = ", ".join(finding.name for finding in skipped)
+    return Finding("Not seen", first.verdict, f"{names}. {first.sentence}")
+
+
 # Lines
 
 
@@ -91,19 +100,45 @@ def lines_of(finding: Finding) -> Iterator[str]:
             yield f"{'':{_VERDICT_CELLS}}{fix.who}: {line}"
 
 
-class _Plain(Report):
+class _ForPeople(Report):
+    """What is skipped for one reason is told once."""
+
     def __init__(self, address: str) -> None:
         self._address = address
+        self._skipped: list[Finding] = []
 
+    def found(self, finding: Finding) -> None:
+        if self._skipped and self._skipped[0].sentence != finding.sentence:
+            self._tell_skipped()
+        if finding.verdict is Verdict.SKIPPED:
+            self._skipped.append(finding)
+        else:
+            self._tell(finding)
+
+    def end(self, findings: Sequence[Finding], status: int) -> None:
+        self._tell_skipped()
+
+    def _tell_skipped(self) -> None:
+        if self._skipped:
+            self._tell(together(self._skipped))
+        self._skipped = []
+
+    @abstractmethod
+    def _tell(self, finding: Finding) -> None:
+        """Shows a finding."""
+
+
+class _Plain(_ForPeople):
     def __enter__(self) -> Self:
         say(f"Checking {self._address}")
         return self
 
-    def found(self, finding: Finding) -> None:
+    def _tell(self, finding: Finding) -> None:
         for line in lines_of(finding):
             say(line)
 
     def end(self, findings: Sequence[Finding], status: int) -> None:
+        super().end(findings, status)
         say(f"{summary(findings)}.")
 
 
@@ -124,10 +159,10 @@ class _Json(Report):
 
 
 def painted(finding: Finding, width: int) -> Iterator[Text]:
-    """Gives a finding as lines of at most `width` cells."""
+    """Gives a finding as lines of `width` cells; those to be copied are left whole."""
     mark, style = _MARKS[finding.verdict]
     dim = DIM if finding.verdict is Verdict.SKIPPED else ""
-    head = ink("  ").append(mark, style).append(f" {finding.name:{_NAME_CELLS}}", dim or "bold")
+    head = ink(mark, style).append(f" {finding.name:{_NAME_CELLS}}", dim or "bold")
     for piece in wrap(finding.sentence, width - head.cell_len):
         yield head.append(piece, dim)
         head = ink(" " * (_MARK_CELLS + _NAME_CELLS))
@@ -139,16 +174,16 @@ def painted(finding: Finding, width: int) -> Iterator[Text]:
             who = ""
 
 
-class _Terminal(Report):
+class _Terminal(_ForPeople):
     """Each finding as soon as it is there; what is under way shows below it."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        super().__init__(address)
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._status = Status("", console=self._console, spinner_style=DIM)
 
     def __enter__(self) -> Self:
-        self._print(ink(""), ink("  ").append(self._address, "bold"), ink(""))
+        self._print(ink(""), ink(self._address, "bold"), ink(""))
         self._status.start()
         return self
 
@@ -163,18 +198,19 @@ class _Terminal(Report):
     def begin(self, name: str) -> None:
         self._status.update(ink(name, DIM))
 
-    def found(self, finding: Finding) -> None:
+    def _tell(self, finding: Finding) -> None:
         self._print(*painted(finding, min(_MAX_WIDTH, self._console.width)))
 
     def end(self, findings: Sequence[Finding], status: int) -> None:
         self._status.stop()
+        super().end(findings, status)
         verdicts = {finding.verdict for finding in findings}
         style = GOOD
         if Verdict.FAILED in verdicts:
             style = BAD
         elif Verdict.WARNING in verdicts:
             style = WARN
-        self._print(ink(""), ink("  ").append(f"{summary(findings)}.", style), ink(""))
+        self._print(ink(""), ink(f"{summary(findings)}.", style), ink(""))
 
     def _print(self, *lines: Text) -> None:
         for line in lines:

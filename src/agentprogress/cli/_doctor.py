@@ -24,13 +24,8 @@ from ._checks import (
 )
 from ._diagnosis import Report, report_for
 from ._findings import Finding, Verdict, exit_status
-from ._stream_checks import (
-    check_buffering,
-    check_compression,
-    check_headers,
-    check_idle,
-    check_upgrade,
-)
+from ._idle_check import check_idle
+from ._stream_checks import check_buffering, check_compression, check_headers, check_upgrade
 from ._text import duration
 
 __all__ = ["examine"]
@@ -38,17 +33,15 @@ __all__ = ["examine"]
 _CHECKS: Final[tuple[tuple[str, Callable[[Case], Awaitable[Finding]]], ...]] = (
     ("Connection", check_connection),
     ("Server", check_server),
-    ("Workers", check_workers),
+    ("Host", check_host),
+    ("Origin", check_origin),
     ("Upgrade", check_upgrade),
+    ("Workers", check_workers),
     ("Buffering", check_buffering),
     ("Compression", check_compression),
     ("Headers", check_headers),
-    ("Host", check_host),
-    ("Origin", check_origin),
     ("Idle", check_idle),
 )
-# Longer than a server that works takes for any answer.
-_CHECK_TIMEOUT: Final = 10.0
 
 
 def examine(question: Question, *, as_json: bool = False) -> int:
@@ -81,16 +74,24 @@ async def _made(name: str, check: Callable[[Case], Awaitable[Finding]], case: Ca
     """Makes a check: whatever happens, there is a finding."""
     if case.hopeless is not None:
         return case.found(name, Verdict.SKIPPED, case.hopeless)
-    patience = _CHECK_TIMEOUT + (case.question.idle if check is check_idle else 0.0)
+    patience = case.question.timeout + (case.question.idle if check is check_idle else 0.0)
     try:
         with anyio.move_on_after(patience):
             return await check(case)
     except Unseen as unseen:
         return case.found(name, Verdict.SKIPPED, str(unseen))
-    except Refused as refused:
-        return case.found(name, Verdict.FAILED, f"It was answered {refused.answer.status}.")
-    except (Unreachable, Malformed, ValueError) as error:  # the last one for what is too large
-        return case.found(name, Verdict.FAILED, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a server makes of it, the others are made
+        return case.found(name, Verdict.FAILED, _why(error))
     if check is check_connection:
         case.hopeless, case.status = "The server does not answer.", UNREACHABLE
     return case.found(name, Verdict.FAILED, f"No answer came within {duration(patience)}.")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Refused):
+        return f"It was answered {error.answer.status}."
+    if isinstance(
+        error, Unreachable | Malformed | ValueError
+    ):  # the last one for what is too large
+        return str(error)
+    return f"The check failed by itself: {error!r}."

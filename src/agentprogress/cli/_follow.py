@@ -180,7 +180,7 @@ async def _as_lines(target: Target, output: _Output) -> int:
     def on_state(_: FollowState) -> None:
         try:
             output.connection(_connection(feed))
-        except OSError as error:  # raised where somebody waits for it, at the next item
+        except OSError as error:  # not to be raised here, but where items are taken
             broken.append(error)
 
     feed = target.feed(on_state)
@@ -193,6 +193,8 @@ async def _as_lines(target: Target, output: _Output) -> int:
                         raise broken[0]
                     output.item(item)
                     ending.take(item)
+            if broken:
+                raise broken[0]
         except FollowError:
             connection = _connection(feed)
             words = f"{connection.words}{connection.circumstance} {connection.advice or ''}"
@@ -261,7 +263,8 @@ class _Notices(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
+        with contextlib.suppress(OSError):  # nobody reads it
+            self._tell(record.getMessage())
 
 
 @contextlib.contextmanager

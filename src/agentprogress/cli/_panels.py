@@ -94,13 +94,13 @@ def log(state: SessionSnapshot, width: int, now: datetime) -> Panel | None:
     if not state.logs:
         return None
     names = {step.step_id: step.name for step in state.steps}
-    total = len(state.logs) + int(state.omitted.get("logs", 0))
+    omitted = state.omitted.get("logs", 0)
 
     def paint(room: int) -> list[Text]:
         shown = state.logs[max(0, len(state.logs) - room + 1) :]
         words = ink("log", DIM)
-        if total > len(shown):
-            words.append(f"  {total - len(shown):,} earlier", DIM)
+        if earlier := len(state.logs) - len(shown) + omitted:
+            words.append(f"  {number(earlier)} earlier", DIM)
         levels = max(len(_level(line)) for line in shown)
         if all(line.level == "info" for line in shown):
             levels = 0
@@ -181,12 +181,12 @@ def artifacts(state: SessionSnapshot, width: int) -> Panel | None:
     """The newest artifacts."""
     if not state.artifacts:
         return None
-    total = len(state.artifacts) + int(state.omitted.get("artifacts", 0))
+    total = len(state.artifacts) + state.omitted.get("artifacts", 0)
 
     def paint(room: int) -> list[Text]:
         lines = [_artifact(artifact, width) for artifact in state.artifacts[-room:]]
         if total > len(lines):
-            lines[0] = spread(lines[0], ink(f"{total - len(lines):,} more", DIM), width)
+            lines[0] = spread(lines[0], ink(f"{number(total - len(lines))} more", DIM), width)
         return lines
 
     most = min(_ARTIFACTS, len(state.artifacts))

@@ -14,7 +14,7 @@ from .. import events as e
 from ..events import Event
 from ..snapshot import Gap, SessionSnapshot, Snapshot
 from ._connection import Connection
-from ._text import clock, counted, duration, number, pretty, safe_line, safe_lines, seconds
+from ._text import clock, counted, duration, number, percent, pretty, safe_line, safe_lines, seconds
 
 __all__ = ["PlainLines", "connection_line", "note"]
 
@@ -92,7 +92,7 @@ class PlainLines:
         self._take_over(state)
         if item.reset:
             yield note("the session has started over")
-        done = "" if state.progress is None else f", {int(state.progress * 100)} %"
+        done = "" if state.progress is None else f", {percent(state.progress)} %"
         title = f"{state.title}: " if state.title else ""
         yield note(f"{title}{state.status}{done}, after {counted(state.seq, 'event')}")
         for request in state.requests:
@@ -110,7 +110,7 @@ class PlainLines:
             if step.status == "running":
                 known = self._remember(step.step_id, step.kind, step.name, step.started_at)
                 known.unit, known.total = step.unit or "", step.total
-                known.part = int((step.progress or 0) * _PARTS)
+                known.part = percent(step.progress or 0) * _PARTS // 100
 
     def _session_started(self, event: e.SessionStarted) -> Lines:
         self._started = self._started or event.time
@@ -319,14 +319,13 @@ def _amount(known: _Step, current: float | None) -> str:
     unit = f" {known.unit}" if known.unit else ""
     if not known.total or known.total <= 0:
         return f" {number(current)}{unit}"
-    percent = int(min(1.0, max(0.0, current / known.total)) * 100)
-    return f" {percent} % ({number(current)}/{number(known.total)}{unit})"
+    return f" {percent(current / known.total)} % ({number(current)}/{number(known.total)}{unit})"
 
 
 def _has_moved(known: _Step, event: e.StepProgress) -> bool:
     """Tells whether a progress is worth a line, and remembers how far it is."""
     if event.current is not None and known.total and known.total > 0:
-        part = int(min(1.0, max(0.0, event.current / known.total)) * _PARTS)
+        part = percent(event.current / known.total) * _PARTS // 100
         moved, known.part = part != known.part, part
         return moved
     if event.current is None and event.message in (None, known.message):

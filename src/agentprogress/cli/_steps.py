@@ -32,7 +32,7 @@ _VERDICTS = ("cancelled", "interrupted", "lost")
 
 _INDENT = 2
 _LEAST = 4
-_STRIDE = 8
+_STRIDE = 4
 # A name may take this share of the width where something stands beside it.
 _NAME_SHARE = 0.4
 _BAR_WIDTHS = ((110, 24), (72, 12), (0, 8))

@@ -1,11 +1,10 @@
-"""The checks of `agentprogress doctor` on open streams: what comes through, when, and how long."""
+"""The checks of `agentprogress doctor` on streams that begin: what comes through, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 import anyio
@@ -13,24 +12,24 @@ import anyio
 from .._core.connection import SUBPROTOCOL
 from .._core.sse_reader import SseReader
 from ..client._ladder import Transport
-from ..client._verdicts import judge_answer, judge_close, judge_frame
-from ..client._web import Closed, Link, Look, Refused, Unreachable
-from ..client._wire import Answer, Frame, Malformed, read_frame, read_frames
-from ._case import Case, SessionState, Unseen, ask, milliseconds, read_answer, words_of
-from ._findings import BUFFERING, COMPRESSION, HEADERS, IDLE, UPGRADE, Finding, Verdict
+from ..client._verdicts import judge_close, judge_frame
+from ..client._web import Closed, Link, Look, Refused
+from ..client._wire import Answer, Frame, read_frame, read_frames
+from ._case import UNWATCHED, Case, SessionState, Unseen, ask, milliseconds, read_answer, words_of
+from ._findings import BUFFERING, COMPRESSION, HEADERS, UPGRADE, Finding, Verdict
 from ._text import duration
 
-__all__ = ["check_buffering", "check_compression", "check_headers", "check_idle", "check_upgrade"]
+__all__ = ["check_buffering", "check_compression", "check_headers", "check_upgrade"]
 
 # What has a few hundred bytes and takes longer is held back.
-AT_ONCE: Final = 3.0
-# How long after its interval a heartbeat may come.
-_MARGIN: Final = 1.0
+_AT_ONCE: Final = 3.0
 _OK, _BAD_REQUEST = 200, 400
 _ENCODINGS = "gzip, br, zstd, deflate"
 _EVENT_STREAM = "text/event-stream"
-# With these a stream is over by the server's own will.
-_LAST = frozenset({"end", "reconnect", "error"})
+
+
+def _patience(case: Case) -> float:
+    return min(_AT_ONCE, case.question.timeout)
 
 
 # WebSocket
@@ -43,15 +42,15 @@ async def check_upgrade(case: Case) -> Finding:
     received: str | bytes | Closed | None = None
     try:
         async with _websocket(case) as link:
-            with anyio.move_on_after(AT_ONCE):
+            with anyio.move_on_after(_patience(case)):
                 received = await link.receive()
             took, subprotocol = anyio.current_time() - began, link.subprotocol
     except Refused as refused:
         return case.found(name, Verdict.FAILED, _refusal(refused.answer), UPGRADE)
     if received is None:
         sentence = (
-            f"A WebSocket was accepted, and nothing came through it within {duration(AT_ONCE)}: "
-            "a proxy passes nothing on."
+            "A WebSocket was accepted, and nothing came through it within "
+            f"{duration(_patience(case))}: a proxy passes nothing on."
         )
         return case.found(name, Verdict.FAILED, sentence, UPGRADE)
     if isinstance(received, Closed):
@@ -82,7 +81,7 @@ def _welcomed(case: Case, name: str, took: float, subprotocol: str | None) -> Fi
 def _websocket(case: Case) -> AbstractAsyncContextManager[Link]:
     after = None if case.session is None else case.session.cursor
     url = case.url.websocket(after)
-    return case.web.open(Transport.WEBSOCKET, url, case.question.token, lambda: None)
+    return case.web.open(Transport.WEBSOCKET, url, case.question.token, UNWATCHED)
 
 
 def _refusal(answer: Answer) -> str:
@@ -141,7 +140,7 @@ async def _open_stream(
     reader = SseReader(case.settings.max_message_bytes)
     asked = {"Accept": _EVENT_STREAM, **(headers or {})}
     url = case.url.route("events", session.cursor)
-    with anyio.move_on_after(AT_ONCE):
+    with anyio.move_on_after(_patience(case)):
         async with case.web.look("GET", url, case.question.token, asked) as look:
             opening.look = look
             kind = look.headers.get("content-type", "").lower()
@@ -177,7 +176,7 @@ async def check_buffering(case: Case) -> Finding:
     if not opening.frames:
         what = "Nothing" if opening.look is not None else "Not even the head"
         sentence = (
-            f"{what} of an event stream came within {duration(AT_ONCE)}, while a page took "
+            f"{what} of an event stream came within {duration(_patience(case))}, while a page took "
             f"{milliseconds(page.seconds)}: a proxy holds streams back. Clients follow by long "
             "polls."
         )
@@ -205,7 +204,7 @@ async def check_compression(case: Case) -> Finding:
     if opening.seconds is None:
         sentence = (
             f"Event streams are compressed ({opening.encoding}), and nothing came of one within "
-            f"{duration(AT_ONCE)}: what compresses them holds them back."
+            f"{duration(_patience(case))}: what compresses them holds them back."
         )
         return case.found(name, Verdict.FAILED, sentence, COMPRESSION)
     sentence = (
@@ -248,127 +247,3 @@ async def check_headers(case: Case) -> Finding:
         return case.found(name, Verdict.OK, sentence)
     sentence = "X-Accel-Buffering is lost on the way: an nginx before that holds streams back."
     return case.found(name, Verdict.WARNING, sentence, HEADERS)
-
-
-# Silence
-
-
-class _How(Enum):
-    CUT = "cut"
-    HEARTBEAT = "heartbeat"
-    QUIET = "quiet"
-    OVER = "over"
-    UNOPENED = "unopened"
-
-
-@dataclass(slots=True)
-class _Watch:
-    """One stream that is left alone.
-
-    Attributes:
-        what: its name.
-        interval: of heartbeats, in seconds; None as long as it has not been welcomed.
-        silence: the longest one, in seconds.
-    """
-
-    what: str
-    transport: Transport
-    how: _How = _How.UNOPENED
-    interval: float | None = None
-    silence: float = 0.0
-
-
-async def check_idle(case: Case) -> Finding:
-    """Streams on which nothing happens are left alone until their heartbeat."""
-    name = "Idle"
-    session = case.needs_session()
-    if session.ended:
-        raise Unseen("The session has ended, and so do its streams.")
-    if not case.question.idle:
-        raise Unseen("Nobody was to wait for it.")
-    watches = [_Watch("event stream", Transport.SSE), _Watch("WebSocket", Transport.WEBSOCKET)]
-    async with anyio.create_task_group() as tasks:
-        for watch in watches:
-            tasks.start_soon(_keep, case, session, watch)
-    return _silence(case, name, watches)
-
-
-def _silence(case: Case, name: str, watches: list[_Watch]) -> Finding:
-    """Judges what became of streams."""
-    cut = [watch for watch in watches if watch.how is _How.CUT]
-    quiet = [watch for watch in watches if watch.how is _How.QUIET]
-    beaten = [watch for watch in watches if watch.how is _How.HEARTBEAT]
-    seen = [*cut, *quiet, *beaten]
-    if not seen:
-        over = any(watch.how is _How.OVER for watch in watches)
-        raise Unseen("The session has ended meanwhile." if over else "No stream could be opened.")
-    interval = max(watch.interval or 0.0 for watch in seen)
-    if cut:
-        told = " and ".join(f"{_a(watch)} after {duration(watch.silence)}" for watch in cut)
-        sentence = f"Silent streams are cut: {told}. Heartbeats come every {duration(interval)}."
-        return case.found(name, Verdict.FAILED, sentence, IDLE)
-    longest = duration(max(watch.silence for watch in seen))
-    if quiet and case.question.idle >= interval + _MARGIN:
-        told = " and ".join(_a(watch) for watch in quiet)
-        sentence = (
-            f"No heartbeat came through {told} within {duration(case.question.idle)}, though one "
-            f"is sent every {duration(interval)}: something holds them back."
-        )
-        return case.found(name, Verdict.FAILED, sentence, BUFFERING)
-    if quiet:
-        sentence = (
-            f"No stream is cut within {longest} of silence. To see whether heartbeats "
-            f"come in time, every {duration(interval)}: --idle {interval + _MARGIN:g}."
-        )
-        return case.found(name, Verdict.OK, sentence)
-    sentence = f"Heartbeats came through, after {longest} of silence."
-    return case.found(name, Verdict.OK, sentence)
-
-
-def _a(watch: _Watch) -> str:
-    return f"{'an' if watch.what[0] in 'aeiou' else 'a'} {watch.what}"
-
-
-async def _keep(case: Case, session: SessionState, watch: _Watch) -> None:
-    """Leaves a stream alone until it beats, ends or is cut, or the time is over."""
-    if watch.transport is Transport.WEBSOCKET:
-        url = case.url.websocket(session.cursor)
-    else:
-        url = case.url.route("events", session.cursor)
-    with anyio.move_on_after(case.question.idle) as limit:
-        try:
-            async with case.web.open(
-                watch.transport, url, case.question.token, lambda: None
-            ) as link:
-                watch.how = await _listen(case, link, watch)
-        except (Refused, Unreachable, Malformed, ValueError):
-            # Why there is none is told by the checks before.
-            watch.how = _How.UNOPENED
-    if limit.cancelled_caught and watch.interval is not None:
-        watch.how = _How.QUIET
-
-
-async def _listen(case: Case, link: Link, watch: _Watch) -> _How:
-    reader = SseReader(case.settings.max_message_bytes)
-    while True:
-        began = anyio.current_time()
-        try:
-            received = await link.receive()
-        finally:
-            watch.silence = max(watch.silence, anyio.current_time() - began)
-        if isinstance(received, Closed):
-            return _How.UNOPENED if watch.interval is None else _How.CUT
-        for frame in _frames(reader, watch.transport, received):
-            if frame["type"] == "welcome":
-                watch.interval, watch.silence = float(frame["heartbeat_interval"]), 0.0
-            elif frame["type"] == "heartbeat":
-                return _How.HEARTBEAT
-            elif frame["type"] in _LAST:
-                return _How.OVER
-
-
-def _frames(reader: SseReader, transport: Transport, received: str | bytes) -> list[Frame]:
-    if transport is Transport.WEBSOCKET:
-        return read_frames(received)
-    data = received if isinstance(received, bytes) else received.encode()
-    return [read_frame(message.data) for message in reader.feed(data)]

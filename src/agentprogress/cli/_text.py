@@ -22,6 +22,7 @@ __all__ = [
     "counted",
     "duration",
     "number",
+    "percent",
     "pretty",
     "safe_line",
     "safe_lines",
@@ -77,11 +78,14 @@ def _without_towers(text: str) -> str:
 
 def number(value: float) -> str:
     """Writes an amount: exact while it is short, else with a prefix."""
-    size = abs(value)
-    if not math.isfinite(value):
+    try:
+        size = abs(float(value))
+    except OverflowError:  # JSON's integers have no bound
+        size = math.inf
+    if not math.isfinite(size):
         return "?"
     if size >= _COMPACT_FROM:
-        return _compact(value)
+        return _compact(float(value))
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.2f}" if size >= 1 else f"{value:.3g}"
@@ -91,6 +95,11 @@ def _compact(value: float) -> str:
     power = min(len(_PREFIXES) - 1, int(math.log(abs(value), _THOUSAND)))
     short = value / _THOUSAND**power
     return f"{short:.3g}{_PREFIXES[power]}" if abs(short) < _THOUSAND else f"{value:.2g}"
+
+
+def percent(share: float) -> int:
+    """Returns a share of one in percent, 100 only when it is all."""
+    return int(min(1.0, max(0.0, share)) * 100)
 
 
 def counted(count: float, noun: str) -> str:

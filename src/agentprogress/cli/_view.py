@@ -14,10 +14,10 @@ from rich.text import Text
 
 from ..snapshot import SessionSnapshot
 from ._connection import Connection
-from ._paint import ACCENT, BAD, DIM, GOOD, WARN, bar, fit, ink, spread
+from ._paint import ACCENT, BAD, DIM, GOOD, WARN, bar, fit, ink, spread, wrap
 from ._panels import Panel, artifacts, log, outcome, questions, texts, usage
 from ._steps import steps
-from ._text import duration, safe_line, seconds
+from ._text import duration, percent, safe_line, seconds
 
 __all__ = ["View", "render"]
 
@@ -40,6 +40,7 @@ _CONNECTION_MARKS = {
     "ended": ("✓", DIM),
     "gave_up": ("✗", BAD),
 }
+_MAX_REASON_LINES = 3
 # Below this only head and foot are left.
 _ROOMY = 8
 # From here on its parts stand apart.
@@ -132,8 +133,8 @@ def _overall(state: SessionSnapshot, width: int) -> Text:
     style = {"completed": GOOD, "failed": BAD, "lost": BAD, "cancelled": WARN}.get(
         state.status, ACCENT
     )
-    percent = f" {int(state.progress * 100):>3} %"
-    return bar(state.progress, max(0, width - len(percent)), style).append(percent)
+    done = f" {percent(state.progress):>3} %"
+    return bar(state.progress, max(0, width - len(done)), style).append(done)
 
 
 # Foot
@@ -142,13 +143,23 @@ def _overall(state: SessionSnapshot, width: int) -> Text:
 def _foot(view: View) -> list[Text]:
     connection = view.connection
     mark, style = _CONNECTION_MARKS.get(connection.state, ("○", WARN))
-    line = ink(f"{mark} ", style).append(connection.words, style if style in (BAD, WARN) else "")
-    line.append(connection.circumstance, DIM if connection.state == "live" else "")
-    used = usage(view.snapshot) if view.snapshot is not None else Text()
-    lines = [_with_asides(line, used, ink(view.hint, DIM), view.width)]
+    words = connection.words
+    first, *more = _wrapped(f"{words}{connection.circumstance}", view.width)
+    line = ink(f"{mark} ", style).append(first[: len(words)], style if style in (BAD, WARN) else "")
+    line.append(first[len(words) :], DIM if connection.state == "live" else "")
+    lines = [line, *(ink(f"  {piece}") for piece in more)]
     if connection.advice is not None:
-        lines.append(fit(ink(f"  {safe_line(connection.advice)}", DIM), view.width))
+        advice = _wrapped(safe_line(connection.advice), view.width)
+        return [*lines, *(ink(f"  {piece}", DIM) for piece in advice)]
+    used = usage(view.snapshot) if view.snapshot is not None else Text()
+    lines[-1] = _with_asides(lines[-1], used, ink(view.hint, DIM), view.width)
     return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Returns the text in a few lines, beside a mark."""
+    first, *more = wrap(text, max(1, width - 2))
+    return [first, *more[: _MAX_REASON_LINES - 1]]
 
 
 def _with_asides(line: Text, used: Text, hint: Text, width: int) -> Text:

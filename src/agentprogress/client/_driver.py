@@ -17,7 +17,7 @@ from ._inbox import Inbox
 from ._ladder import Transport
 from ._reach import Reach
 from ._steps import Dial, Over, Rest
-from ._web import Closed, Cut, Link, Refused, Unreachable
+from ._web import Closed, Cut, Link, Refused, Signs, Unreachable
 from ._wire import Malformed, read_state
 
 __all__ = ["ClientDriver"]
@@ -108,7 +108,8 @@ class ClientDriver:
         if self.held.lacks_state:
             await self._find_state(token)
         url = self._address(dial)
-        async with self._reach.web.open(dial.transport, url, token, self._heard) as link:
+        signs = Signs(self._reached, self._heard)
+        async with self._reach.web.open(dial.transport, url, token, signs) as link:
             self._follower.opened(self._clock.monotonic())
             await self._read(link)
 
@@ -166,6 +167,9 @@ class ClientDriver:
     @property
     def _why(self) -> str:
         return str(self._follower.error or "The server did not wait.")
+
+    def _reached(self) -> None:
+        self._follower.reached(self._clock.monotonic())
 
     def _heard(self) -> None:
         self._follower.heard(self._clock.monotonic())

@@ -101,6 +101,8 @@ def new_feed(
     options: FollowOptions | None,
 ) -> tuple[Feed, ClientDriver]:
     """Makes a feed, and gives its driver to who hands out its items in another way."""
+    if asked.max_attempts is not None and asked.max_attempts < 1:
+        raise ValueError(f"max_attempts must be at least 1, not {asked.max_attempts}.")
     options = options or FollowOptions()
     settings, clock = options.settings, options.clock
     session_url, tokens = SessionUrl.parse(url), TokenSource(token)
@@ -140,9 +142,8 @@ class Feed:
         self._follower = follower
         self._clock = reach.clock
         self._web = reach.web
-        self._requests = Requests(reach, options.random)
+        self._requests = Requests(reach, options.random, follower)
         self._on_state = on_state
-        self._told = follower.state
         self._tasks: TaskGroup | None = None
         driver.on_change = self._on_change
 
@@ -284,15 +285,12 @@ class Feed:
         await self._requests.answer(request_id, value)
 
     def _on_change(self) -> None:
-        state = self._follower.state
-        if state is self._told:
-            return
-        self._told = state
-        if self._on_state is not None:
-            try:
-                self._on_state(state)
-            except Exception:
-                _logger.exception("on_state raised; following goes on.")
+        for state in self._follower.take_states():
+            if self._on_state is not None:
+                try:
+                    self._on_state(state)
+                except Exception:
+                    _logger.exception("on_state raised; following goes on.")
 
 
 class _Events(AsyncIterator[Event]):

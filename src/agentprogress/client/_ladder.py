@@ -43,8 +43,7 @@ class Advice(Enum):
         "`proxy_buffering off; gzip off;` for this location"
     )
     SWALLOWED = (
-        "nothing came through an open WebSocket. A proxy in between accepts it and passes nothing "
-        "on"
+        "nothing came back through a WebSocket. A proxy in between takes it and passes nothing on"
     )
 
 
@@ -79,10 +78,10 @@ class Ladder:
         """A connection was not short."""
         self._short = 0
 
-    def cut_short(self) -> bool:
+    def cut_short(self, advice: Advice = Advice.SHORT) -> bool:
         """A connection was short; returns True when that made it the next transport's turn."""
         self._short += 1
-        return self._short >= self._max_short and self.step_down(Advice.SHORT)
+        return self._short >= self._max_short and self.step_down(advice)
 
     def step_down(self, advice: Advice) -> bool:
         """Takes the next transport; returns False when there is none."""

@@ -14,6 +14,7 @@ from .._core.backoff import Backoff
 from .._core.jsonable import is_object
 from ..errors import FollowError, InputSettled, InvalidAnswer, NoResult
 from ..snapshot import ErrorState
+from ._follower import Follower
 from ._reach import Reach
 from ._verdicts import Verdict, judge_answer
 from ._web import Reply, Unreachable
@@ -39,13 +40,15 @@ class Requests:
     Args:
         reach: the session, and the way to it.
         random: for the delays.
+        follower: tells how often to try, and whether the server has ever known the session.
     """
 
-    def __init__(self, reach: Reach, random: Callable[[], float]) -> None:
+    def __init__(self, reach: Reach, random: Callable[[], float], follower: Follower) -> None:
         self._reach = reach
         self._clock = reach.clock
         self._settings = reach.settings
         self._random = random
+        self._follower = follower
 
     async def result(self) -> Any:
         """Waits for the session's end and returns its result.
@@ -68,9 +71,16 @@ class Requests:
                 await self._rest(max(reply.answer.retry_after or 0.0, 1.0))
 
     async def cancel(self, reason: str | None) -> str:
-        """Asks the session to stop; returns its status."""
+        """Asks the session to stop; returns its status.
+
+        Raises:
+            FollowError: this client may not, or nobody answers.
+        """
         body = {} if reason is None else {"reason": reason}
-        reply = await self._command("cancel", body)
+        try:
+            reply = await self._command("cancel", body)
+        except _Unfit as unfit:
+            raise unfit.error from None
         told = _json(reply)
         return str(told.get("status", "")) if is_object(told) else ""
 
@@ -132,7 +142,7 @@ class Requests:
                 if verdict is Verdict.NEW_TOKEN and self._reach.tokens.can_renew and not renewed:
                     renew = renewed = True
                     continue
-                if verdict is Verdict.UNKNOWN_GRACE:
+                if verdict is Verdict.UNKNOWN_GRACE and self._follower.was_welcomed:
                     unknown_since = unknown_since or self._clock.monotonic()
                     grace = unknown_since + self._settings.unknown_timeout
                     until = grace if until is None else min(until, grace)
@@ -140,7 +150,8 @@ class Requests:
                     raise _Unfit(reply.answer, error)
             renew = False
             delay = backoff.next_delay(at_least)
-            if until is not None and self._clock.monotonic() + delay >= until:
+            late = until is not None and self._clock.monotonic() + delay >= until
+            if late or backoff.attempt == self._follower.max_attempts:
                 raise error
             await self._rest(delay)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -93,6 +93,8 @@ class SyncFeed:
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             portal = entering.enter_context(start_blocking_portal())
+            # Whoever was interrupted while he asked for something does not wait for it any more.
+            entering.callback(portal.call, portal.stop, True)  # noqa: FBT003 - anyio's
             entering.enter_context(portal.wrap_async_context_manager(self._feed))
             self._portal = portal
             self._entered = entering.pop_all()
@@ -113,7 +115,7 @@ class SyncFeed:
     def __next__(self) -> Event | Snapshot | Gap:
         while True:
             if not self._taken:
-                self._taken.extend(self._running.call(self._driver.inbox.take_all))
+                self._call(self._take_over)
             if not self._taken:
                 raise StopIteration
             item = self._driver.held.take(self._taken.popleft())
@@ -126,7 +128,7 @@ class SyncFeed:
 
     def retry_now(self) -> None:
         """Makes the next attempt at once, where one is waited for."""
-        self._running.call(self._feed.retry_now)
+        self._call(self._feed.retry_now)
 
     @overload
     def result(self) -> Any: ...
@@ -134,18 +136,27 @@ class SyncFeed:
     def result(self, model: type[T]) -> T: ...
     def result(self, model: Any = Any) -> Any:
         """Waits for the session's end and returns its result, as `Feed.result`."""
-        return self._running.call(self._feed.result, model)
+        return self._call(self._feed.result, model)
 
     def request_cancel(self, reason: str | None = None) -> str:
         """Asks the session to stop and returns its status, as `Feed.request_cancel`."""
-        return self._running.call(self._feed.request_cancel, reason)
+        return self._call(self._feed.request_cancel, reason)
 
     def answer(self, request_id: str, value: object) -> None:
         """Answers a question of the session's, as `Feed.answer`."""
-        self._running.call(self._feed.answer, request_id, value)
+        self._call(self._feed.answer, request_id, value)
 
-    @property
-    def _running(self) -> BlockingPortal:
+    async def _take_over(self) -> None:
+        # Here, not in the caller's thread: who is interrupted there would lose what was taken.
+        self._taken.extend(await self._driver.inbox.take_all())
+
+    def _call(self, function: Callable[..., Awaitable[T] | T], *args: Any) -> T:
         if self._portal is None:
             raise RuntimeError("A feed is used as `with follow_sync(…) as feed`.")
-        return self._portal
+        waiting = self._portal.start_task_soon(function, *args)
+        try:
+            return waiting.result()
+        except BaseException:
+            # Ctrl-C ends only the wait: what is waited for would go on, and hold up the leaving.
+            waiting.cancel()
+            raise

@@ -35,7 +35,7 @@ except ImportError as error:
         "pip install 'agentprogress[client]'"
     ) from error
 
-__all__ = ["Closed", "Cut", "Link", "Look", "Refused", "Reply", "Unreachable", "Web"]
+__all__ = ["Closed", "Cut", "Link", "Look", "Refused", "Reply", "Signs", "Unreachable", "Web"]
 
 # How a generator of chunks ends.
 _ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError)
@@ -76,6 +76,25 @@ class Reply(NamedTuple):
 
     answer: Answer
     body: bytes
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+class Signs(NamedTuple):
+    """What a connection tells before it brings anything whole.
+
+    Attributes:
+        reached: called when somebody is there and the request has been sent.
+        heard: called whenever bytes come.
+    """
+
+    reached: Callable[[], None]
+    heard: Callable[[], None]
+
+
+QUIET = Signs(_nothing, _nothing)
 
 
 class Link(ABC):
@@ -155,7 +174,7 @@ class Web:
 
     @contextlib.asynccontextmanager
     async def open(
-        self, transport: Transport, url: str, token: str | None, heard: Callable[[], None]
+        self, transport: Transport, url: str, token: str | None, signs: Signs = QUIET
     ) -> AsyncGenerator[Link]:
         """Opens a connection.
 
@@ -163,7 +182,7 @@ class Web:
             transport: how.
             url: of the transport's route, cursor included.
             token: the bearer.
-            heard: called whenever bytes come.
+            signs: called as it goes.
 
         Raises:
             Unreachable, Refused: it cannot be had.
@@ -175,7 +194,7 @@ class Web:
             Transport.LONG_POLL: self._page,
         }
         with _translated():
-            async with ways[transport](url, _bearer(token), heard) as link:
+            async with ways[transport](url, _bearer(token), signs) as link:
                 yield link
 
     async def ask(
@@ -230,7 +249,7 @@ class Web:
 
     @contextlib.asynccontextmanager
     async def _websocket(
-        self, url: str, headers: dict[str, str], heard: Callable[[], None]
+        self, url: str, headers: dict[str, str], signs: Signs
     ) -> AsyncGenerator[Link]:
         # Heartbeats of the protocol serve both ends; pings of the library's own would be more.
         connecting = httpx2.websockets.AsyncWebSocketClient(
@@ -241,33 +260,36 @@ class Web:
         )
         try:
             async with connecting.connect(
-                url, subprotocols=[SUBPROTOCOL], headers=headers
+                url, subprotocols=[SUBPROTOCOL], headers=headers, extensions=_tracing(signs)
             ) as session:
-                session.listen(heard)
+                session.listen(signs.heard)
                 yield _WebSocketLink(session)
         except httpx2.websockets.WebSocketUpgradeError as error:
             raise Refused(_answer(error.response, b"")) from None
 
     @contextlib.asynccontextmanager
     async def _stream(
-        self, url: str, headers: dict[str, str], heard: Callable[[], None]
+        self, url: str, headers: dict[str, str], signs: Signs
     ) -> AsyncGenerator[Link]:
         headers["Accept"] = _EVENT_STREAM
-        async with self.http.stream("GET", url, headers=headers) as response:
+        async with self._get(url, headers, signs) as response:
             await self._expect(response, _EVENT_STREAM)
             async with _chunks(response) as chunks:
-                yield _StreamLink(chunks, heard)
+                yield _StreamLink(chunks, signs.heard)
 
     @contextlib.asynccontextmanager
-    async def _page(
-        self, url: str, headers: dict[str, str], heard: Callable[[], None]
-    ) -> AsyncGenerator[Link]:
+    async def _page(self, url: str, headers: dict[str, str], signs: Signs) -> AsyncGenerator[Link]:
         headers["Accept"] = _JSON
         settings = self._settings
         most = settings.max_batch_events * settings.max_event_bytes + settings.max_message_bytes
-        async with self.http.stream("GET", url, headers=headers) as response:
+        async with self._get(url, headers, signs) as response:
             await self._expect(response, _JSON)
-            yield _PageLink(response, most, heard)
+            yield _PageLink(response, most, signs.heard)
+
+    def _get(
+        self, url: str, headers: dict[str, str], signs: Signs
+    ) -> contextlib.AbstractAsyncContextManager[httpx2.Response]:
+        return self.http.stream("GET", url, headers=headers, extensions=_tracing(signs))
 
     async def _expect(self, response: httpx2.Response, content_type: str) -> None:
         kind = _content_type(response)
@@ -281,6 +303,14 @@ class Web:
 def _system_trust() -> ssl.SSLContext:
     """Reading the authorities' certificates takes tens of milliseconds: once is enough."""
     return httpx2.create_ssl_context()
+
+
+def _tracing(signs: Signs) -> dict[str, Any]:
+    async def trace(event: str, info: object) -> None:
+        if event == "http11.send_request_headers.complete":
+            signs.reached()
+
+    return {"trace": trace}
 
 
 class _Watched:
