@@ -183,12 +183,17 @@ async def test_a_feed_works_beside_a_running_event_loop(live: Live) -> None:
 # Ctrl-C --------------------------------------------------------------------------------------------
 
 
-def interrupted(call: Callable[[], object]) -> None:
-    """Calls something that is interrupted as by Ctrl-C while it waits for the feed's own thread."""
+def interrupted(call: Callable[[threading.Event], object]) -> None:
+    """Calls something, which is interrupted as by Ctrl-C.
+
+    That happens while it waits for the feed's own thread, after it has set what it is given.
+    """
+    ready = threading.Event()
     main = threading.main_thread().ident
     assert main == threading.get_ident()
 
     def interrupt() -> None:
+        ready.wait()
         while not _is_waiting(sys._current_frames()[main]):
             pass
         signal.pthread_kill(main, signal.SIGINT)
@@ -196,7 +201,7 @@ def interrupted(call: Callable[[], object]) -> None:
     thread = threading.Thread(target=interrupt)
     with pytest.raises(KeyboardInterrupt):
         thread.start()
-        call()
+        call(ready)
     thread.join()
 
 
@@ -213,26 +218,32 @@ def test_who_is_interrupted_can_go_on_and_has_lost_nothing(live: Live, transport
     session.do(("log", 3))
     with follow_sync(url_of(session), transport=transport) as feed:
         items: list[Any] = []
+
+        def take(ready: threading.Event) -> None:
+            ready.set()
+            items.extend(feed)
+
         for _ in range(5):
-            interrupted(lambda: items.extend(feed))
+            interrupted(take)
         head = session.do(("log", 3, 3), ("complete", None))
         items += list(feed)
     check_items(as_items(items), head)
 
 
 @pytest.mark.parametrize("what", ["result", "request_cancel", "__next__"])
-def test_who_is_interrupted_while_nobody_answers_leaves_at_once(live: Live, what: str) -> None:
+def test_who_is_interrupted_while_nobody_answers_leaves_at_once(what: str) -> None:
     # Time stands still: who waited for the end of a rest would wait for ever.
     options = FollowOptions(clock=ManualClock(), random=lambda: 0.9)
     with unreachable() as url, follow_sync(url, options=options) as feed:
-        interrupted(getattr(feed, what))
+        interrupted(lambda ready: (ready.set(), getattr(feed, what)()))
 
 
-def test_who_is_interrupted_and_leaves_the_block_leaves_it_at_once(live: Live) -> None:
+def test_who_is_interrupted_and_leaves_the_block_leaves_it_at_once() -> None:
     options = FollowOptions(clock=ManualClock(), random=lambda: 0.9)
 
-    def ask() -> None:
+    def ask(ready: threading.Event) -> None:
         with follow_sync(url, options=options) as feed:
+            ready.set()
             feed.result()
 
     with unreachable() as url:
