@@ -53,6 +53,7 @@ format: python ## format, and repair what the linter can
 proof: python ## prove by numbers what is too long for the tests
 	@$(PREPARE) test
 	$(BIN)/python -m benchmarks.proof
+	$(BIN)/python -m benchmarks.cuts
 
 bench: python ## measure, beside the usual ways: make bench [ARGS=…]
 	@$(PREPARE) bench

@@ -83,6 +83,7 @@ OWN = {
     "base_url": "/progress",
     "connect_timeout": 10,
     "control_timeout": 30,
+    "transport_retry_interval": 900,
     "sleep_check_interval": 5,
     "max_buffered_events": 1000,
     "max_buffered_bytes": 4 * MIB,
@@ -104,6 +105,10 @@ def test_a_settings_name_tells_its_unit_and_its_documentation_says_it(
         assert doc.endswith("(bytes)")
     if field.name.endswith(("_interval", "_timeout", "_ttl", "_window", "_age", "_threshold")):
         assert doc.endswith("(seconds)")
+
+
+def test_the_token_of_the_command_line_is_no_mistake_in_the_environment() -> None:
+    assert Settings.from_env({"AGENTPROGRESS_TOKEN": "secret"}) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,9 @@ class Settings:
     max_short_streams: int = _count(
         3, "Short connections in a row after which a client takes the next transport"
     )
+    transport_retry_interval: float = _seconds(
+        900.0, "Time after which a client tries a transport again that only seemed not to work"
+    )
     unknown_timeout: float = _seconds(
         30.0, "Time for which a client comes back to a session that is unknown by now", least=0
     )
@@ -244,6 +247,8 @@ class Settings:
             if not variable.startswith(prefix):
                 continue
             name = variable.removeprefix(prefix).lower()
+            if name == _TOKEN:
+                continue
             if name not in fields:
                 raise InvalidSettings(f"{variable} names no setting.")
             values[name] = _parse(fields[name], variable, text)
@@ -251,6 +256,9 @@ class Settings:
 
 
 _DELTA_EVENT_RATIO = 10
+
+# What the command line's clients read; it is no setting, and no mistake.
+_TOKEN = "token"
 
 # A bound that only makes sense below another one.
 _ORDERED = (

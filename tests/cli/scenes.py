@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from agentprogress._core.fold import Fold
 from agentprogress._core.times import rfc3339
-from agentprogress.cli._connection import Connection
-from agentprogress.cli._view import View, render
+from agentprogress.cli.terminal._connection import Connection
+from agentprogress.cli.terminal._view import View, render
 from agentprogress.events import Event, parse_event
 from agentprogress.settings import Settings
 from agentprogress.snapshot import SessionSnapshot

@@ -13,10 +13,10 @@ from agentprogress import SessionRegistry
 from agentprogress.access import allow_anyone
 from agentprogress.asgi import ProgressApp
 from agentprogress.cli import main
-from agentprogress.cli._case import Question
-from agentprogress.cli._checks import days_left
-from agentprogress.cli._diagnosis import lines_of, painted
-from agentprogress.cli._findings import UPGRADE, Finding, Verdict
+from agentprogress.cli.doctor._case import Question
+from agentprogress.cli.doctor._checks import days_left
+from agentprogress.cli.doctor._diagnosis import lines_of, painted
+from agentprogress.cli.doctor._findings import UPGRADE, Finding, Verdict
 from tests.conformance.backend import ALLOWED_ORIGIN
 from tests.conformance.live import Live, Session
 from tests.conformance.servers import Target, start

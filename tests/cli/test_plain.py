@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 
 from agentprogress._core.jsonable import clean_text
-from agentprogress.cli._connection import Connection
-from agentprogress.cli._plain import MAX_CHARS, PlainLines, connection_line
-from agentprogress.cli._wire import json_line
+from agentprogress.cli.terminal._connection import Connection
+from agentprogress.cli.terminal._plain import MAX_CHARS, PlainLines, connection_line
+from agentprogress.cli.terminal._wire import json_line
 from agentprogress.events import CustomEvent, parse_event
 from agentprogress.snapshot import Gap, Snapshot
 from tests.cli.scenes import HOSTILE, Scene, crew

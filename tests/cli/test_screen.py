@@ -8,9 +8,9 @@ import anyio
 import pytest
 from rich.text import Text
 
-from agentprogress.cli._connection import Connection
-from agentprogress.cli._screen import Screen, Sight
-from agentprogress.cli._view import View
+from agentprogress.cli.terminal._connection import Connection
+from agentprogress.cli.terminal._screen import Screen, Sight
+from agentprogress.cli.terminal._view import View
 from tests.cli.scenes import NOON, Scene
 
 from .terminal import Surface

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from agentprogress.cli._connection import Connection
+from agentprogress.cli.terminal._connection import Connection
 from tests.cli.scenes import LIVE, Scene, crew, line_of, lines
 
 # What is shown

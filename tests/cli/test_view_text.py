@@ -14,9 +14,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from agentprogress._core.jsonable import clean_text
-from agentprogress.cli._plain import PlainLines
-from agentprogress.cli._text import duration, number, pretty, safe_line, safe_lines
-from agentprogress.cli._view import View, render
+from agentprogress.cli.terminal._plain import PlainLines
+from agentprogress.cli.terminal._text import duration, number, pretty, safe_line, safe_lines
+from agentprogress.cli.terminal._view import View, render
 from agentprogress.snapshot import LogState, SessionSnapshot, Snapshot, StepState, Usage
 from tests.cli.scenes import HOSTILE, LIVE, NOON, Scene, crew, line_of, lines
 from tests.strategies import RUNS

@@ -1,17 +1,17 @@
-"""A session followed through a storm: a job that emits, a proxy that cuts, a client, and a judge."""
+"""A session followed through a storm: a job that emits, a proxy that cuts, a client, a judge."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 
 from agentprogress import Gap, SessionSnapshot, Settings, Snapshot
-from agentprogress.client import FollowOptions, follow
+from agentprogress.client import Feed, FollowOptions, follow
 from agentprogress.events import Event, TextDelta
 from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live, Session
@@ -19,7 +19,7 @@ from tests.conformance.oracle import Faulty, check_items
 
 from .material import Cargo, cargo, deltas
 
-__all__ = ["EAGER", "Storm", "Weather", "as_items", "url_of"]
+__all__ = ["EAGER", "Storm", "Weather", "as_items", "everything", "state_of", "url_of"]
 
 # A client that is back in no time: what its rests are otherwise is proven elsewhere.
 EAGER = Settings(
@@ -31,6 +31,12 @@ EAGER = Settings(
     min_retry_window=0.001,
     min_retry_delay=0.0005,
     max_retry_delay=0.004,
+)
+
+_KINDS: tuple[Literal["fin", "rst", "half_close"], ...] = (
+    *("fin", "fin", "fin", "fin"),
+    *("rst", "rst", "rst", "rst"),
+    "half_close",
 )
 
 # Less than any request's head, so that a cut of it always comes.
@@ -62,7 +68,7 @@ class Weather:
             return Faults()
         chance = random.Random(f"{self.seed}/cut/{number}")
         silent = number in random.Random(self.seed).sample(range(self.cuts), self.blackholes)
-        by = "blackhole" if silent else chance.choices(("fin", "rst", "half_close"), (4, 4, 1))[0]
+        by = "blackhole" if silent else chance.choice(_KINDS)
         if chance.random() < 0.08:
             return Faults(cut=Cut(chance.randrange(_IN_REQUEST_BYTES), by, "to_server"))
         after_bytes = chance.choices(
@@ -124,7 +130,8 @@ class Storm:
 
     async def received(self, number: int) -> None:
         """Waits until the client has handed out so many."""
-        await self._until(lambda: self._received >= number)
+        while self._received < number:
+            await self._moved.wait()
 
     def judge(self) -> None:
         """Holds what came against what was emitted.
@@ -141,8 +148,7 @@ class Storm:
         assert len(cargoes) == self._emitted >= self._weather.events
         for number in range(self._texts):
             assert self._text(f"text-{number}") == "".join(deltas(self._weather.seed, number))
-        state = self._session.get().json
-        assert self._snapshot == SessionSnapshot.model_validate(state)
+        assert self._snapshot == state_of(self._session)
 
     def _text(self, message_id: str) -> str:
         mine = (item for item in self.items if isinstance(item, TextDelta))
@@ -153,16 +159,13 @@ class Storm:
         chance = random.Random(self._weather.seed)
         while not self._is_enough:
             burst = chance.randrange(1, 12)
-            actions: list[tuple[Any, ...]] = [
-                ("cargo", self._weather.seed, self._emitted, burst)
-            ]
+            actions: list[tuple[Any, ...]] = [("cargo", self._weather.seed, self._emitted, burst)]
             self._emitted += burst
             if chance.random() < 0.02:
                 actions.append(("prose", self._weather.seed, self._texts))
                 self._texts += 1
             await self._do(*actions)
-            ahead = chance.choice((0, 0, 5, 20))
-            await self._until(lambda: self._received + ahead >= self._emitted)
+            await self.received(self._emitted - chance.choice((0, 0, 5, 20)))
         await self._do(("complete", {"emitted": self._emitted}))
 
     @property
@@ -174,15 +177,21 @@ class Storm:
         # In a thread: the client and the proxy go on meanwhile.
         self._head = await anyio.to_thread.run_sync(self._session.do, *actions)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await self._moved.wait()
-
 
 def url_of(session: Session) -> str:
     """Returns where a session is followed."""
     host, port = session.live.address
     return f"http://{host}:{port}{session.url}"
+
+
+def state_of(session: Session) -> SessionSnapshot:
+    """Returns the state as the server has it."""
+    return SessionSnapshot.model_validate(session.get().json)
+
+
+async def everything(feed: Feed) -> list[Event | Snapshot | Gap]:
+    """Returns all that a feed hands out to its end."""
+    return [item async for item in feed]
 
 
 def as_items(items: Iterable[Event | Snapshot | Gap]) -> list[dict[str, Any]]:

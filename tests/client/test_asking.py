@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 
 from agentprogress.client import Feed, FollowOptions, follow
 from agentprogress.errors import FollowError, InputSettled, InvalidAnswer, NoResult
-from agentprogress.events import SessionResumed
 from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live, Session
 
@@ -45,7 +44,7 @@ async def to_the_end(feed: Feed) -> None:
         pass
 
 
-# The result ----------------------------------------------------------------------------------------
+# The result ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("iterates", [True, False])
@@ -179,7 +178,7 @@ async def test_a_result_that_nobody_gives_is_asked_for_so_many_times(live: Live)
     assert (raised.value.kind, raised.value.retryable) == ("network", True)
 
 
-# Control -------------------------------------------------------------------------------------------
+# Control ------------------------------------------------------------------------------------------
 
 
 async def test_a_session_is_cancelled_by_who_has_its_control_token(live: Live) -> None:
@@ -249,7 +248,6 @@ async def test_a_question_is_answered_once_and_only_with_what_fits(live: Live) -
         assert settled.value.request_id == request_id
         with pytest.raises(InputSettled):
             await feed.answer("never-asked", {"approve": False})
-        async for item in feed:
-            if isinstance(item, SessionResumed):
-                session.do("finish")
+        session.do("finish")
+        await to_the_end(feed)
         assert await feed.result() == {"approve": True, "note": "Fine \u2028"}

@@ -122,9 +122,7 @@ async def test_a_token_that_expires_on_the_way_is_replaced_and_nothing_is_lost(
             back.set()
 
     url = url_of(session)
-    async with follow(
-        url, transport=transport, token=mint, on_state=tell, options=PATIENT
-    ) as feed:
+    async with follow(url, transport=transport, token=mint, on_state=tell, options=PATIENT) as feed:
         items = [await anext(feed) for _ in range(4)]
         await back.wait()
         head = session.do(("log", 3, 3), ("complete", None))
@@ -153,9 +151,7 @@ async def test_a_function_that_fails_is_asked_again(live: Live, transport: str) 
             raise ConnectionError("the sign-in service is away")
         return "key"
 
-    async with follow(
-        url_of(session), transport=transport, token=token, options=PATIENT
-    ) as feed:
+    async with follow(url_of(session), transport=transport, token=token, options=PATIENT) as feed:
         check_items(as_items([item async for item in feed]), head)
     assert len(asked) == 3
 

@@ -10,7 +10,6 @@ import logging
 import anyio
 import pytest
 
-from agentprogress.testing import FaultProxy
 from tests.conformance.live import Live
 
 from .storm import Storm, Weather

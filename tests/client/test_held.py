@@ -123,6 +123,13 @@ def test_a_state_that_is_ahead_is_not_folded_a_second_time() -> None:
     assert one.cursor == f"{EPOCH}-3"
 
 
+def test_a_state_of_another_epoch_is_not_folded_on() -> None:
+    one = held(f"{EPOCH}-2")
+    one.found(folded([], OTHER))
+    one.take(step(3))
+    assert shown(one)["seq"] == 0
+
+
 @given(st.lists(st.one_of(RUNNING_EVENTS, MISSHAPEN_EVENTS), max_size=6), st.integers(0, 6))
 def test_what_is_held_is_the_fold_of_all_wherever_a_snapshot_comes(
     wires: list[Json], cut: int

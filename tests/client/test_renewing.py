@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentprogress.client import FollowState
+from agentprogress.client import FollowState, Transport
 from agentprogress.client._wire import Answer
 
 from .line import EPOCH, Line, error, event, problem, welcome
@@ -65,6 +65,14 @@ def test_each_welcome_allows_another_one() -> None:
         line.now += 300.0
         line.send(error("token_expired", retryable=True))
         assert not line.over
+
+
+def test_the_connection_with_the_new_one_has_yet_to_be_welcome() -> None:
+    line = Line("auto", can_renew=True)
+    line.open(welcome(0), error("token_expired", retryable=True))
+    line.open()
+    line.wait_in_vain()
+    assert line.follower.transport is Transport.SSE
 
 
 def test_it_is_asked_for_once_and_then_used() -> None:

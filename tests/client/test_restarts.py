@@ -1,4 +1,4 @@
-"""A server that is ended and begun again under its clients, or not. It keeps its sessions in memory.
+"""A server that is ended and begun again under its clients, or not. It has its sessions in memory.
 
 Each case has a server of its own, so clients of all transports share it.
 """
@@ -52,14 +52,15 @@ class Watch:
         except FollowError as error:
             self.error = error
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
+    async def until_state(self, state: FollowState) -> None:
+        while self.feed.state is not state:
             await self._changed.wait()
 
     async def until_lines(self, first: int, count: int) -> None:
         """Waits for log lines, which have come last."""
         wanted = [f"line {number}" for number in range(first, first + count)]
-        await self.until(lambda: self.lines[-count:] == wanted)
+        while self.lines[-count:] != wanted:
+            await self._changed.wait()
 
     @property
     def lines(self) -> list[str]:
@@ -92,7 +93,7 @@ async def test_a_log_that_began_anew_is_told_and_given_in_full(served: Served) -
             await watch.until_lines(0, 3)
         served.kill()
         for watch in watches:
-            await watch.until(lambda watch=watch: watch.states[-1] is FollowState.RECONNECTING)
+            await watch.until_state(FollowState.RECONNECTING)
         live = await anyio.to_thread.run_sync(served.begin)
         # At first the server knows nothing of it.
         session = live.session(session_id="job-7")
@@ -125,7 +126,7 @@ async def test_a_server_that_is_stopped_ends_its_jobs_and_its_clients_know(serve
     session = served.begin().session()
     async with watching(session, options=PATIENT) as watches:
         for watch in watches:
-            await watch.until(lambda watch=watch: watch.feed.state is FollowState.LIVE)
+            await watch.until_state(FollowState.LIVE)
         await anyio.to_thread.run_sync(served.stop)
     for watch in watches:
         last = watch.items[-1]
@@ -142,7 +143,7 @@ async def test_a_job_that_waits_for_its_producer_is_followed_through_a_restart(
     reserved = served.begin().session("reserve", session_id="job-8")
     async with watching(reserved, options=PATIENT) as watches:
         for watch in watches:
-            await watch.until(lambda watch=watch: watch.feed.state is FollowState.LIVE)
+            await watch.until_state(FollowState.LIVE)
         await anyio.to_thread.run_sync(served.stop)
         live = await anyio.to_thread.run_sync(served.begin)
         session = live.session(session_id="job-8")
@@ -153,18 +154,17 @@ async def test_a_job_that_waits_for_its_producer_is_followed_through_a_restart(
         assert watch.items[0].reset
 
 
-async def test_a_cursor_of_before_the_restart_is_answered_with_a_reset(
-    served: Served, transport: str
-) -> None:
+async def test_a_cursor_of_before_the_restart_is_answered_with_a_reset(served: Served) -> None:
     cursor = served.begin().session(session_id="job-9").do(("log", 3))
     served.kill()
     session = served.begin().session(session_id="job-9")
     head = session.do(("log", 1), ("complete", None))
-    watch = Watch(url_of(session), transport, after=cursor, options=PATIENT)
-    await watch.run()
-    check_items(as_items(watch.items), head, cursor)
-    assert isinstance(watch.items[0], Snapshot)
-    assert watch.items[0].reset
+    async with watching(session, after=cursor, options=PATIENT) as watches:
+        pass
+    for watch in watches:
+        check_items(as_items(watch.items), head, cursor)
+        assert isinstance(watch.items[0], Snapshot)
+        assert watch.items[0].reset
 
 
 async def test_a_server_that_is_gone_for_good_is_given_up_after_so_many_attempts(
@@ -184,7 +184,7 @@ async def test_a_server_that_is_gone_for_good_is_given_up_after_so_many_attempts
         assert (len(watch.lines), watch.feed.retry_in) == (3, None)
 
 
-# The way to the server ------------------------------------------------------------------------------
+# The way to the server ----------------------------------------------------------------------------
 
 
 async def test_attempts_that_bring_something_are_not_counted(live: Live, transport: str) -> None:
@@ -207,7 +207,7 @@ async def test_attempts_that_bring_something_are_not_counted(live: Live, transpo
 
 async def test_an_outage_on_the_way_loses_nothing(live: Live, transport: str) -> None:
     session = live.ended(50)
-    faults = {number: REFUSED for number in range(1, 20)} | {0: Faults(cut=Cut(2_000))}
+    faults = dict.fromkeys(range(1, 20), REFUSED) | {0: Faults(cut=Cut(2_000))}
     async with FaultProxy(*live.address, plan=lambda n: faults.get(n, Faults())) as proxy:
         watch = Watch(proxy.url(session.url), transport, options=PATIENT)
         await watch.run()

@@ -122,6 +122,15 @@ def test_a_server_that_says_to_come_back_is_not_cutting_short(frame: dict[str, o
     assert line.follower.transport is Transport.WEBSOCKET
 
 
+def test_nor_do_connections_count_that_were_short_before_it_said_so() -> None:
+    line = Line()
+    for _ in range(3):
+        for _ in range(MOST - 1):
+            cut_short(line)
+        line.open(welcome(1, "exact"), {"type": "reconnect", "retry_after": 0})
+    assert line.follower.transport is Transport.WEBSOCKET
+
+
 @pytest.mark.parametrize(
     ("transport", "after", "words"),
     [

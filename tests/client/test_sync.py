@@ -164,7 +164,6 @@ def test_a_feed_works_in_a_thread_of_the_callers(live: Live) -> None:
 @pytest.mark.anyio
 async def test_a_feed_works_beside_a_running_event_loop(live: Live) -> None:
     session = live.session()
-    turns = 0
 
     def watch() -> list[Any]:
         with follow_sync(url_of(session)) as feed:
@@ -174,13 +173,14 @@ async def test_a_feed_works_beside_a_running_event_loop(live: Live) -> None:
         await anyio.to_thread.run_sync(lambda: session.until(subscribers=1))
         session.do(("log", 3), ("complete", None))
 
+    items: list[Any] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(end)
-        items = await anyio.to_thread.run_sync(watch)
+        items += await anyio.to_thread.run_sync(watch)
     check_items(as_items(items), session.do())
 
 
-# Ctrl-C --------------------------------------------------------------------------------------------
+# Ctrl-C -------------------------------------------------------------------------------------------
 
 
 def interrupted(call: Callable[[threading.Event], object]) -> None:
@@ -189,8 +189,8 @@ def interrupted(call: Callable[[threading.Event], object]) -> None:
     That happens while it waits for the feed's own thread, after it has set what it is given.
     """
     ready = threading.Event()
-    main = threading.main_thread().ident
-    assert main == threading.get_ident()
+    main = threading.get_ident()
+    assert main == threading.main_thread().ident
 
     def interrupt() -> None:
         ready.wait()
@@ -235,7 +235,12 @@ def test_who_is_interrupted_while_nobody_answers_leaves_at_once(what: str) -> No
     # Time stands still: who waited for the end of a rest would wait for ever.
     options = FollowOptions(clock=ManualClock(), random=lambda: 0.9)
     with unreachable() as url, follow_sync(url, options=options) as feed:
-        interrupted(lambda ready: (ready.set(), getattr(feed, what)()))
+
+        def ask(ready: threading.Event) -> None:
+            ready.set()
+            getattr(feed, what)()
+
+        interrupted(ask)
 
 
 def test_who_is_interrupted_and_leaves_the_block_leaves_it_at_once() -> None:

@@ -168,10 +168,11 @@ class _Log:
         self._untouched = False
 
     def _gap(self, item: Frame) -> None:
-        # A cut between a gap and its snapshot has it told again, perhaps grown.
+        # A cut between a gap and its snapshot has it told again: grown, because more is gone, or
+        # shrunk, because who was slow missed more than what is gone.
         if item["missed_from"] != self.position + 1:
             raise Faulty("gap", f"one from {item['missed_from']} was told at {self.position}")
-        if item["missed_to"] < max(item["missed_from"], self.missing):
+        if item["missed_to"] < item["missed_from"]:
             raise Faulty("gap", f"one ends at {item['missed_to']}")
         self.missing = int(item["missed_to"])
 

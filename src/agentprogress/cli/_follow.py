@@ -21,14 +21,14 @@ from ..errors import FollowError
 from ..events import Event
 from ..settings import MIB, Settings
 from ..snapshot import Gap, Snapshot
-from ._connection import Connection
 from ._output import forget_output
-from ._plain import PlainLines, connection_line, note
-from ._screen import Screen, Sight, is_terminal
 from ._signals import Interrupts
-from ._text import safe_line
-from ._view import View
-from ._wire import json_line
+from .terminal._connection import Connection
+from .terminal._plain import PlainLines, connection_line, note
+from .terminal._screen import Screen, Sight, is_terminal
+from .terminal._text import safe_line
+from .terminal._view import View
+from .terminal._wire import json_line
 
 __all__ = ["COULD_NOT_FOLLOW", "Target", "follow_session", "session_url"]
 
@@ -220,6 +220,7 @@ async def _in_terminal(target: Target) -> int:
             height=size.lines,
             name=target.url,
             hint="" if over else "Ctrl-C leaves",
+            stalled=feed.producer == "stalled",
         )
 
     sight = Sight(look)

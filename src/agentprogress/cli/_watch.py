@@ -8,11 +8,11 @@ from datetime import datetime
 import anyio
 
 from ..registry import SessionRegistry
-from ._connection import Connection
 from ._output import say
-from ._plain import PlainLines
-from ._screen import Screen, Sight, is_terminal
-from ._view import View
+from .terminal._connection import Connection
+from .terminal._plain import PlainLines
+from .terminal._screen import Screen, Sight, is_terminal
+from .terminal._view import View
 
 __all__ = ["watch"]
 

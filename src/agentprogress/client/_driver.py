@@ -142,9 +142,11 @@ class ClientDriver:
         """A user that is slow is no reason to take the server for dead."""
         if self.inbox.full:
             self._paused = True
-            await self.inbox.room()
-            self._paused = False
-            self._heard()
+            try:
+                await self.inbox.room()
+            finally:
+                self._paused = False
+            self._follower.resumed(self._clock.monotonic())
 
     async def _find_state(self, token: str | None) -> None:
         """Asks for the state that a cursor from elsewhere came without; it is no loss if not."""

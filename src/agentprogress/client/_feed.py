@@ -165,6 +165,11 @@ class Feed:
         return self._follower.transport
 
     @property
+    def producer(self) -> str | None:
+        """What the last heartbeat said: ``alive``, ``stalled`` or ``waiting``; None before one."""
+        return self._follower.producer
+
+    @property
     def retry_in(self) -> float | None:
         """Seconds until the next attempt, while it rests."""
         at = self._follower.retry_at

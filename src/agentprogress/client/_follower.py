@@ -8,33 +8,28 @@ randomness are passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from enum import Enum
+from collections.abc import Callable
 from math import inf, isfinite
 
 from .._core.frames import PROTOCOL
-from .._core.sse_reader import MessageTooLarge, SseReader
+from .._core.sse_reader import MessageTooLarge
 from ..errors import FollowError
 from ..settings import Settings
+from ._attempt import Attempt
 from ._ladder import Advice, Ladder, Transport
 from ._patience import Patience
 from ._reader import Delivery, Reader
 from ._states import FollowState, Happening, next_state
 from ._steps import Dial, FollowerOptions, Over, Rest, Step, Taken
 from ._verdicts import Judgement, Verdict, judge_answer, judge_close, judge_frame
-from ._wire import Answer, Frame, Malformed, read_frame, read_frames, read_page
+from ._wire import Answer, Frame, Malformed
 
 __all__ = ["Follower"]
 
 
-class _Phase(Enum):
-    DIALLING = "dialling"
-    LINKED = "linked"
-    OVER = "over"
-
-
 # The server, not the path to the WebSocket, is what these speak of.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_AFTER_WELCOME = frozenset({"gap", "snapshot", "heartbeat", "end"})
 
 
 class Follower:
@@ -45,6 +40,7 @@ class Follower:
         state: for the user.
         error: why it is not connected, or gave up; None while all is well.
         retry_at: when the next attempt is made, while it rests.
+        producer: what the last heartbeat said of it; None before one.
     """
 
     def __init__(
@@ -58,20 +54,17 @@ class Follower:
         self._entered: list[FollowState] = []
         self.error: FollowError | None = None
         self.retry_at: float | None = None
+        self.producer: str | None = None
         self.session_id = session_id
         self._options = options
         self._settings = settings
         self._patience = Patience(settings, options.max_attempts, random)
-        self._ladder = Ladder(options.transport, settings.max_short_streams)
+        self._ladder = Ladder(options.transport, settings)
         self._reader = Reader(options.after, settings)
-        self._sse = SseReader(settings.max_message_bytes)
-        self._phase = _Phase.DIALLING
+        self._attempt: Attempt | None = None
         self._heartbeat_interval = settings.heartbeat_interval
-        self._renew = self._renewed = False
+        self._renew = False
         self._waits = False
-        self._dialled_at = self._heard_at = 0.0
-        self._reached = False
-        self._opened_at: float | None = None
 
     # What the driver asks
 
@@ -98,24 +91,23 @@ class Follower:
     @property
     def linked(self) -> bool:
         """True while the connection that was dialled should be read."""
-        return self._phase is _Phase.LINKED
+        return self._attempt is not None
 
     def next(self, now: float) -> Step:
         """Returns what to do; not to be asked while linked."""
-        if self._phase is _Phase.OVER:
+        if self.state in (FollowState.ENDED, FollowState.GAVE_UP):
             return Over(self.error)
         if self.retry_at is not None and now < self.retry_at:
             return Rest(self.retry_at)
         self._enter(Happening.DIALLED)
-        self._phase = _Phase.LINKED
         self.retry_at = None
         self._patience.dialled()
-        self._reached = False
-        self._opened_at = None
-        self._dialled_at = self._heard_at = now
-        self._sse = SseReader(self._settings.max_message_bytes)
-        renew, self._renew = self._renew, False
-        return Dial(self.transport, self.cursor, self._waits, renew)
+        if self._ladder.climb(now):
+            self._waits = False
+        dial = Dial(self.transport, self.cursor, self._waits, self._renew)
+        self._attempt = Attempt(dial, now, self._settings, self._heartbeat_interval)
+        self._renew = False
+        return dial
 
     def take_notice(self) -> str | None:
         """Returns, once, a sentence for the log about a transport that did not work."""
@@ -131,33 +123,45 @@ class Follower:
 
     def reached(self, now: float) -> None:
         """Somebody is there and has been asked."""
-        self._reached = True
-        self._heard_at = now
+        if self._attempt is not None:
+            self._attempt.reached(now)
 
     def opened(self, now: float) -> None:
         """The handshake has passed, or the head of an answer is here."""
-        self._opened_at = self._heard_at = now
+        if self._attempt is not None:
+            self._attempt.opened(now)
 
     def heard(self, now: float) -> None:
         """Bytes have come, perhaps not yet a whole message."""
-        self._heard_at = now
+        if self._attempt is not None:
+            self._attempt.heard(now)
+
+    def resumed(self, now: float) -> None:
+        """Reading goes on, which had stopped for a slow user."""
+        if self._attempt is not None:
+            self._attempt.resumed(now)
 
     def received(self, data: str | bytes, now: float) -> Taken:
         """A WebSocket's message, a piece of an event stream, or the body of a page has come."""
-        self._heard_at = now
         deliveries: list[Delivery] = []
         pong = False
+        attempt = self._attempt
+        if attempt is None:
+            return Taken(deliveries, pong)
+        attempt.heard(now)
         try:
-            for frame in self._read(data) if self.linked else ():
+            for frame in attempt.frames(data):
                 if frame.get("session", self.session_id) == self.session_id:
-                    self._take(frame, deliveries, now)
+                    self._take(attempt, frame, deliveries, now)
                     pong |= frame["type"] == "heartbeat"
-                if self._phase is not _Phase.LINKED:
+                if not self.linked:
                     break
         except (Malformed, MessageTooLarge) as error:
             self._cut(FollowError("protocol", str(error), retryable=True), now)
-        if self.linked and self.transport is Transport.LONG_POLL:
-            self._turn_page(now, brought=bool(deliveries))
+        if deliveries:
+            self._patience.brought()
+        if self.linked and attempt.dial.transport is Transport.LONG_POLL:
+            self._turn_page(attempt, now, brought=bool(deliveries))
         return Taken(deliveries, pong)
 
     def closed(self, code: int | None, now: float) -> None:
@@ -186,43 +190,45 @@ class Follower:
         passing = answer.status in _PASSING
         websocket = self.transport is Transport.WEBSOCKET
         # A problem cannot be read there; the next transport is told it as well.
-        if websocket and not passing and self._step_down(Advice.NO_UPGRADE):
+        if websocket and not passing and self._step_down(Advice.NO_UPGRADE, now, sure=True):
             return
         judgement = judge_answer(answer)
-        if judgement.error.kind == "unauthorized" and self._options.can_renew:
+        error = judgement.error
+        if error.kind == "unauthorized" and self._may_renew:
             # Also where an application's own check answers, which writes no problem.
-            self._ask_for_token(judgement.error, now)
+            self._ask_for_token(error, now)
             return
-        # A problem without a code of ours is another application's.
-        foreign = judgement.error.protocol_code is None and not passing
+        # A problem without a code of ours is another application's; and only an event stream that
+        # was asked to go on can tell by 204 that there is no more.
+        asked_to_go_on = self.transport is Transport.SSE and self.cursor is not None
+        if judgement.verdict is Verdict.DONE and not asked_to_go_on:
+            judgement = judgement._replace(verdict=Verdict.COME_BACK)
+        foreign = error.protocol_code is None and not passing
         if foreign and not self._patience.was_welcomed and not self._patience.within_grace(now):
-            self.give_up(judgement.error)
+            self.give_up(error)
         else:
             self._judge(judgement, now)
 
     def due(self, now: float) -> bool:
         """Returns True when the connection is dead and has to be dropped."""
-        if now < self.deadline:
+        attempt = self._attempt
+        if attempt is None or now < attempt.deadline:
             return False
-        seconds = now - self._heard_at
+        seconds = attempt.silence(now)
         error = FollowError("timeout", f"Nothing was heard for {seconds:.0f} s.", retryable=True)
-        sse = self.transport is Transport.SSE
+        sse, is_open = attempt.dial.transport is Transport.SSE, attempt.opened_at is not None
         advice = Advice.HELD_BACK if sse else Advice.SWALLOWED
         # A proxy that collects a stream may hold back even its head (nginx does: measured).
-        held_back = self._opened_at is not None or (sse and self._reached)
-        if self._patience.is_welcome or not held_back or not self._step_down(advice):
+        held_back = is_open or (sse and attempt.is_reached)
+        welcomed = self._patience.is_welcome
+        if welcomed or not held_back or not self._step_down(advice, now, sure=is_open):
             self._cut(error, now, advice)
         return True
 
     @property
     def deadline(self) -> float:
         """When `due` should be asked next."""
-        if not self.linked:
-            return inf
-        if self._opened_at is not None:
-            return self._heard_at + self._heartbeat_interval + self._settings.silence_timeout
-        waits = self._settings.max_wait if self._waits else 0.0
-        return self._heard_at + self._settings.connect_timeout + waits
+        return inf if self._attempt is None else self._attempt.deadline
 
     # What the user does
 
@@ -241,41 +247,37 @@ class Follower:
         """Coming back cannot help."""
         self._enter(Happening.GAVE_UP)
         self.error = error
-        self._phase = _Phase.OVER
+        self._attempt = None
 
     # Frames
 
-    def _read(self, data: str | bytes) -> Iterable[Frame]:
-        if self.transport is Transport.WEBSOCKET:
-            return read_frames(data)
-        raw = data.encode() if isinstance(data, str) else data
-        if self.transport is Transport.LONG_POLL:
-            return read_page(raw)
-        return (read_frame(message.data) for message in self._sse.feed(raw))
-
-    def _take(self, frame: Frame, deliveries: list[Delivery], now: float) -> None:
+    def _take(self, attempt: Attempt, frame: Frame, deliveries: list[Delivery], now: float) -> None:
         kind = frame["type"]
-        if "." in kind:
+        if kind == "welcome":
+            self._welcome(attempt, frame, deliveries, now)
+        elif kind in ("reconnect", "error"):
+            self._judge(judge_frame(frame), now)
+        elif not attempt.is_welcomed and ("." in kind or kind in _AFTER_WELCOME):
+            raise Malformed(f"The first frame is {kind[:40]}, not welcome.")
+        elif "." in kind:
             deliveries += self._reader.event(frame)
-        elif kind == "welcome":
-            self._welcome(frame, deliveries, now)
-            return
         elif kind == "gap":
             deliveries += self._reader.gap(frame)
         elif kind == "snapshot":
             deliveries += self._reader.snapshot(frame)
         elif kind == "heartbeat":
             self._patience.advise(frame.get("retry_window"))
+            self._patience.brought()
+            self.producer = frame["producer"]
         elif kind == "end":
             deliveries += self._reader.end(frame)
             self._end()
-            return
-        elif kind in ("reconnect", "error"):
-            self._judge(judge_frame(frame), now)
-            return
-        self._progress()
+        if self.state is FollowState.REPLAYING and self._reader.caught_up:
+            self._enter(Happening.CAUGHT_UP)
 
-    def _welcome(self, frame: Frame, deliveries: list[Delivery], now: float) -> None:
+    def _welcome(
+        self, attempt: Attempt, frame: Frame, deliveries: list[Delivery], now: float
+    ) -> None:
         if frame["protocol"] != PROTOCOL:
             sentence = (
                 f"The server speaks version {frame['protocol']} of the protocol and this client "
@@ -288,22 +290,18 @@ class Follower:
         interval = frame["heartbeat_interval"]
         if isfinite(interval) and interval > 0:
             self._heartbeat_interval = interval
-        self._renewed = False
+        attempt.welcomed(self._heartbeat_interval)
+        self.producer = None
         self.error = None
         self._enter(Happening.WELCOMED)
         if self._reader.caught_up:
-            self._progress()
+            self._patience.brought()
 
-    def _progress(self) -> None:
-        self._patience.brought()
-        if self._reader.caught_up and self.state is FollowState.REPLAYING:
-            self._enter(Happening.CAUGHT_UP)
-
-    def _turn_page(self, now: float, *, brought: bool) -> None:
-        self._phase = _Phase.DIALLING
-        asked_to_wait, self._waits = self._waits, True
-        in_no_time = now - self._dialled_at < self._settings.short_stream_timeout
-        if asked_to_wait and not brought and in_no_time:
+    def _turn_page(self, attempt: Attempt, now: float, *, brought: bool) -> None:
+        self._attempt = None
+        self._waits = True
+        in_no_time = now - attempt.dialled_at < self._settings.short_stream_timeout
+        if attempt.dial.waits and not brought and in_no_time:
             # A server that does not wait would be asked without a pause.
             self.retry_at = now + self._settings.initial_retry_window
 
@@ -318,26 +316,36 @@ class Follower:
         elif verdict is Verdict.NEW_TOKEN:
             self._ask_for_token(error, now)
         elif verdict is Verdict.UNKNOWN_GRACE:
-            self._may_be_unknown(error, now)
+            self._may_be_unknown(judgement, now)
         elif cut:
             self._cut(error, now)
         else:
             self._ladder.lasted()  # whoever speaks to us is not cutting us short
             self._come_back(error, now, judgement)
 
-    def _ask_for_token(self, error: FollowError, now: float) -> None:
-        if self._renewed or not self._options.can_renew:
-            self.give_up(error)
-            return
-        self._renew = self._renewed = True
-        self._patience.cut(now)
-        self._set_down(error)
+    @property
+    def _may_renew(self) -> bool:
+        """True unless the token in use was made for this very attempt, or is the only one."""
+        made = self._attempt is not None and self._attempt.dial.renew_token
+        return self._options.can_renew and not made
 
-    def _may_be_unknown(self, error: FollowError, now: float) -> None:
+    def _ask_for_token(self, error: FollowError, now: float) -> None:
+        if self._may_renew:
+            self._patience.cut(now)
+            self._set_down(error)
+        elif self._options.can_renew and self._patience.is_welcome:
+            # It was good for a moment: the next one may be, but not without a pause.
+            self._come_back(error, now)
+        else:
+            self.give_up(error)
+        self._renew = True
+
+    def _may_be_unknown(self, judgement: Judgement, now: float) -> None:
+        error = judgement.error
         if not self._patience.was_welcomed:
             self.give_up(error)
         elif self._patience.within_grace(now):
-            self._come_back(error, now)
+            self._come_back(error, now, judgement)
         else:
             sentence = (
                 "The server knows nothing of this session any more: it was restarted without a "
@@ -354,20 +362,21 @@ class Follower:
                 )
             )
 
-    def _step_down(self, advice: Advice) -> bool:
+    def _step_down(self, advice: Advice, now: float, *, sure: bool) -> bool:
         """Goes on with the next transport at once; False when there is none."""
-        if not self._ladder.step_down(advice):
+        if not self._ladder.step_down(advice, now, sure=sure):
             return False
         self._waits = False
-        self._phase = _Phase.DIALLING
+        self._attempt = None
         return True
 
     def _cut(self, error: FollowError, now: float, advice: Advice = Advice.SHORT) -> None:
-        opened_at = self._opened_at
-        if opened_at is not None and now - opened_at >= self._settings.short_stream_timeout:
+        attempt = self._attempt
+        if attempt is not None and not attempt.is_short(now):
             self._ladder.lasted()
-        elif self._reached:  # that nobody is there is not the transport's fault
-            self._ladder.cut_short(advice)
+        elif attempt is not None and attempt.is_reached:
+            # That nobody is there would not be the transport's fault.
+            self._ladder.cut_short(advice, now)
         self._come_back(error, now)
 
     def _come_back(
@@ -385,12 +394,12 @@ class Follower:
         self.error = error
         self._waits = False
         self._enter(Happening.CUT)
-        self._phase = _Phase.DIALLING
+        self._attempt = None
 
     def _end(self) -> None:
         self._enter(Happening.ENDED)
         self.error = None
-        self._phase = _Phase.OVER
+        self._attempt = None
 
     def _enter(self, what: Happening) -> None:
         before, self.state = self.state, next_state(self.state, what)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 from typing import Final
 
+from ..settings import Settings
+
 __all__ = ["AUTO", "Advice", "Ladder", "Transport"]
 
 AUTO: Final = "auto"
@@ -52,7 +54,7 @@ class Ladder:
 
     Args:
         mode: ``auto``, or the one transport to use.
-        max_short: short connections in a row after which the next transport is taken.
+        settings: how short is short, and for how long a doubt is believed.
 
     Attributes:
         transport: the one in use.
@@ -62,32 +64,64 @@ class Ladder:
         ValueError: there is no such transport.
     """
 
-    def __init__(self, mode: str, max_short: int) -> None:
+    def __init__(self, mode: str, settings: Settings) -> None:
         try:
-            rungs = list(Transport) if mode == AUTO else [Transport(mode)]
+            self._rungs = list(Transport) if mode == AUTO else [Transport(mode)]
         except ValueError:
             known = ", ".join([AUTO, *Transport])
             raise ValueError(f"There is no transport {mode!r}; there are {known}.") from None
-        self.transport = rungs.pop(0)
         self.notice: str | None = None
-        self._below = rungs
-        self._max_short = max_short
+        self._settings = settings
+        self._at = 0
+        # Those above are ruled out for good; those below it that were passed are only doubted.
+        self._highest = 0
+        self._doubted_at = 0.0
+        self._told: set[str] = set()
         self._short = 0
+
+    @property
+    def transport(self) -> Transport:
+        return self._rungs[self._at]
 
     def lasted(self) -> None:
         """A connection was not short."""
         self._short = 0
 
-    def cut_short(self, advice: Advice = Advice.SHORT) -> bool:
+    def cut_short(self, advice: Advice, now: float) -> bool:
         """A connection was short; returns True when that made it the next transport's turn."""
         self._short += 1
-        return self._short >= self._max_short and self.step_down(advice)
+        enough = self._short >= self._settings.max_short_streams
+        return enough and self.step_down(advice, now, sure=False)
 
-    def step_down(self, advice: Advice) -> bool:
-        """Takes the next transport; returns False when there is none."""
-        if not self._below:
+    def step_down(self, advice: Advice, now: float, *, sure: bool) -> bool:
+        """Takes the next transport; returns False when there is none.
+
+        Args:
+            advice: why.
+            now: when.
+            sure: whether the way is known not to take the transport. Else it may have been the
+                server, in the middle of a restart, and the transport is tried again later.
+        """
+        if self._at + 1 == len(self._rungs):
             return False
-        left, self.transport = self.transport, self._below.pop(0)
+        left = self.transport
+        self._at += 1
         self._short = 0
-        self.notice = f"Following by {self.transport} instead of {left}: {advice.value}."
+        if sure and self._highest == self._at - 1:
+            self._highest = self._at
+        elif not sure:
+            self._doubted_at = now
+        told = f"Following by {self.transport} instead of {left}: {advice.value}."
+        if told not in self._told:
+            self._told.add(told)
+            self.notice = told
+        return True
+
+    def climb(self, now: float) -> bool:
+        """Takes the best transport that is not ruled out, if it was doubted long enough ago."""
+        patience = self._settings.transport_retry_interval
+        if self._at == self._highest or now - self._doubted_at < patience:
+            return False
+        self._at = self._highest
+        self._doubted_at = now
         return True

@@ -106,8 +106,14 @@ class Reader:
         return [*self._take_reset(), NewEvent(held.epoch, frame)]
 
     def gap(self, frame: Frame) -> list[Delivery]:
-        """Takes the news that events will not come."""
+        """Takes the news that events will not come.
+
+        Raises:
+            Malformed: it ends before it begins.
+        """
         gap = Gap(frame["missed_from"], frame["missed_to"], frame["reason"])
+        if gap.missed_to < gap.missed_from:
+            raise Malformed("A gap ends before it begins.")
         if gap.missed_to <= self._log.seq:
             return []
         return [*self._take_reset(), Skipped(gap)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -94,7 +95,7 @@ class SyncFeed:
         with ExitStack() as entering:
             portal = entering.enter_context(start_blocking_portal())
             # Whoever was interrupted while he asked for something does not wait for it any more.
-            entering.callback(portal.call, portal.stop, True)  # noqa: FBT003 - anyio's
+            entering.callback(portal.call, portal.stop, True)
             entering.enter_context(portal.wrap_async_context_manager(self._feed))
             self._portal = portal
             self._entered = entering.pop_all()
@@ -128,7 +129,7 @@ class SyncFeed:
 
     def retry_now(self) -> None:
         """Makes the next attempt at once, where one is waited for."""
-        self._call(self._feed.retry_now)
+        self._running.call(self._feed.retry_now)
 
     @overload
     def result(self) -> Any: ...
@@ -150,10 +151,14 @@ class SyncFeed:
         # Here, not in the caller's thread: who is interrupted there would lose what was taken.
         self._taken.extend(await self._driver.inbox.take_all())
 
-    def _call(self, function: Callable[..., Awaitable[T] | T], *args: Any) -> T:
+    @property
+    def _running(self) -> BlockingPortal:
         if self._portal is None:
             raise RuntimeError("A feed is used as `with follow_sync(…) as feed`.")
-        waiting = self._portal.start_task_soon(function, *args)
+        return self._portal
+
+    def _call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        waiting: Future[T] = self._running.start_task_soon(function, *args)
         try:
             return waiting.result()
         except BaseException:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, ClassVar
 
-from .. import events as e
-from ..events import Event
-from ..snapshot import Gap, SessionSnapshot, Snapshot
+from ... import events as e
+from ...events import Event
+from ...snapshot import Gap, SessionSnapshot, Snapshot
 from ._connection import Connection
 from ._text import clock, counted, duration, number, percent, pretty, safe_line, safe_lines, seconds
 

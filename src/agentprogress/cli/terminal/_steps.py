@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from ..snapshot import ErrorState, StepState
+from ...snapshot import ErrorState, StepState
 from ._paint import ACCENT, BAD, DIM, GOOD, WARN, bar, fit, ink, spread
 from ._panels import Panel
 from ._text import duration, number, safe_line, seconds

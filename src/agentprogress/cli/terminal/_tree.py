@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .._core.states import StepStatus
-from ..snapshot import StepState
+from ..._core.states import StepStatus
+from ...snapshot import StepState
 from ._text import counted
 
 __all__ = ["Row", "StepTree", "was_skipped"]

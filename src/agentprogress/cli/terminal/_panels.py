@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from rich.text import Text
 
-from ..snapshot import ArtifactState, LogState, RequestState, SessionSnapshot, TextState
+from ...snapshot import ArtifactState, LogState, RequestState, SessionSnapshot, TextState
 from ._paint import ACCENT, BAD, DIM, GOOD, WARN, fit, heading, ink, spread, wrap
 from ._text import clock, duration, number, pretty, safe_line, safe_lines, seconds
 

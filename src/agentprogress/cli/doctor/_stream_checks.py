@@ -9,15 +9,15 @@ from typing import Final
 
 import anyio
 
-from .._core.connection import SUBPROTOCOL
-from .._core.sse_reader import SseReader
-from ..client._ladder import Transport
-from ..client._verdicts import judge_close, judge_frame
-from ..client._web import Closed, Link, Look, Refused
-from ..client._wire import Answer, Frame, read_frame, read_frames
+from ..._core.connection import SUBPROTOCOL
+from ..._core.sse_reader import SseReader
+from ...client._ladder import Transport
+from ...client._verdicts import judge_close, judge_frame
+from ...client._web import Closed, Link, Look, Refused
+from ...client._wire import Answer, Frame, read_frame, read_frames
+from ..terminal._text import duration
 from ._case import UNWATCHED, Case, SessionState, Unseen, ask, milliseconds, read_answer, words_of
 from ._findings import BUFFERING, COMPRESSION, HEADERS, UPGRADE, Finding, Verdict
-from ._text import duration
 
 __all__ = ["check_buffering", "check_compression", "check_headers", "check_upgrade"]
 

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from .._output import say
+from ..terminal._paint import BAD, DIM, GOOD, WARN, ink, wrap
+from ..terminal._screen import is_terminal
 from ._findings import Finding, Verdict
-from ._output import say
-from ._paint import BAD, DIM, GOOD, WARN, ink, wrap
-from ._screen import is_terminal
 
 __all__ = ["Report", "lines_of", "painted", "report_for", "summary"]
 

@@ -10,9 +10,10 @@ from typing import Final
 
 import anyio
 
-from ..client._web import Refused, Unreachable, Web
-from ..client._wire import Malformed
-from ..settings import Settings
+from ...client._web import Refused, Unreachable, Web
+from ...client._wire import Malformed
+from ...settings import Settings
+from ..terminal._text import duration
 from ._case import Case, Question, Unseen
 from ._checks import (
     UNREACHABLE,
@@ -26,7 +27,6 @@ from ._diagnosis import Report, report_for
 from ._findings import Finding, Verdict, exit_status
 from ._idle_check import check_idle
 from ._stream_checks import check_buffering, check_compression, check_headers, check_upgrade
-from ._text import duration
 
 __all__ = ["examine"]
 

@@ -19,7 +19,7 @@ import anyio
 from rich.console import Console
 from rich.text import Text
 
-from ._output import forget_output
+from .._output import forget_output
 from ._view import View, render
 
 __all__ = ["Screen", "Sight", "is_terminal"]

@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
-from .._core.jsonable import clean_text, is_list, is_object
-from ._lines import clean_line
+from ..._core.jsonable import clean_text, is_list, is_object
+from .._lines import clean_line
 
 __all__ = [
     "aware",

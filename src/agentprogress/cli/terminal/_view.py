@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from ..snapshot import SessionSnapshot
+from ...snapshot import SessionSnapshot
 from ._connection import Connection
 from ._paint import ACCENT, BAD, DIM, GOOD, WARN, bar, fit, ink, spread, wrap
 from ._panels import Panel, artifacts, log, outcome, questions, texts, usage

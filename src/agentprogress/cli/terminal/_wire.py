@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .._core.jsonable import encode_json, is_list, is_object
-from ..events import CustomEvent, Event
-from ..snapshot import Gap, Snapshot
+from ..._core.jsonable import encode_json, is_list, is_object
+from ...events import CustomEvent, Event
+from ...snapshot import Gap, Snapshot
 from ._text import aware
 
 __all__ = ["json_line"]

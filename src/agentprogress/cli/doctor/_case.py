@@ -14,15 +14,15 @@ from typing import Any, Final
 import anyio
 from pydantic_core import from_json
 
-from .._core.jsonable import is_object
-from ..client._urls import SessionUrl
-from ..client._verdicts import judge_answer
-from ..client._web import Closed, Look, Signs, Web
-from ..client._wire import Answer
-from ..codes import CODES
-from ..settings import Settings
+from ..._core.jsonable import is_object
+from ...client._urls import SessionUrl
+from ...client._verdicts import judge_answer
+from ...client._web import Closed, Look, Signs, Web
+from ...client._wire import Answer
+from ...codes import CODES
+from ...settings import Settings
+from ..terminal._text import safe_line
 from ._findings import Finding, Fix, Verdict
-from ._text import safe_line
 
 __all__ = [
     "UNWATCHED",

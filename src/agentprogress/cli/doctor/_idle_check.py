@@ -8,13 +8,13 @@ from typing import Final
 
 import anyio
 
-from .._core.sse_reader import SseReader
-from ..client._ladder import Transport
-from ..client._web import Closed, Link, Refused, Unreachable
-from ..client._wire import Frame, Malformed, read_frame, read_frames
+from ..._core.sse_reader import SseReader
+from ...client._ladder import Transport
+from ...client._web import Closed, Link, Refused, Unreachable
+from ...client._wire import Frame, Malformed, read_frame, read_frames
+from ..terminal._text import duration
 from ._case import UNWATCHED, Case, SessionState, Unseen
 from ._findings import BUFFERING, IDLE, Finding, Verdict
-from ._text import duration
 
 __all__ = ["check_idle"]
 
