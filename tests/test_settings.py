@@ -83,6 +83,8 @@ OWN = {
     "base_url": "/progress",
     "connect_timeout": 10,
     "control_timeout": 30,
+    "max_retry_after": 900,
+    "max_heartbeat_interval": 300,
     "transport_retry_interval": 900,
     "sleep_check_interval": 5,
     "max_buffered_events": 1000,

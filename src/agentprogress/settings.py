@@ -174,6 +174,12 @@ class Settings:
         0.1, "Shortest delay before a client's second attempt and all after it", least=0
     )
     max_retry_delay: float = _seconds(20.0, "Longest delay before a client's attempt")
+    max_retry_after: float = _seconds(
+        900.0, "Longest delay that a server may ask a client for", least=0
+    )
+    max_heartbeat_interval: float = _seconds(
+        300.0, "Longest cadence of heartbeats that a client believes in"
+    )
     stable_timeout: float = _seconds(
         5.0, "Time after its welcome at which a connection counts as stable"
     )

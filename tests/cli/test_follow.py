@@ -14,7 +14,7 @@ import pytest
 from agentprogress import SessionRegistry
 from agentprogress.access import Access, AccessRequest, allow_anyone
 from agentprogress.asgi import ProgressApp
-from agentprogress.cli._follow import session_url
+from agentprogress.cli._addresses import session_url
 from tests.http.peers import serving
 
 from .programs import CLI, running, started

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from agentprogress.client import FollowState
 from agentprogress.client._follower import Follower
 from agentprogress.client._ladder import Transport
 from agentprogress.client._steps import Dial, FollowerOptions, Over, Rest, Taken
@@ -135,7 +136,7 @@ class Line:
         self.dial()
         self.follower.reached(self.now)
         self.follower.opened(self.now)
-        return self.send(*frames) if frames else Taken([], pong=False)
+        return self.send(*frames) if frames else Taken([], 0, pong=False)
 
     def send(self, *frames: Json) -> Taken:
         """Lets frames come, as the transport in use has them."""
@@ -182,4 +183,4 @@ class Line:
 
     @property
     def over(self) -> bool:
-        return not self.follower.linked and isinstance(self.follower.next(self.now), Over)
+        return self.follower.state in (FollowState.ENDED, FollowState.GAVE_UP)

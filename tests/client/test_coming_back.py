@@ -166,7 +166,7 @@ def test_a_bound_counts_attempts_that_bring_nothing(most: int) -> None:
     assert line.outcome is NOBODY
 
 
-@pytest.mark.parametrize("frames", [[welcome(1), event(1)], [welcome(0)]])
+@pytest.mark.parametrize("frames", [[welcome(1), event(1)], [welcome(0), heartbeat()]])
 def test_an_attempt_that_brings_something_begins_the_count_anew(
     frames: list[dict[str, Any]],
 ) -> None:
@@ -343,3 +343,24 @@ def test_after_a_welcome_they_are_waited_out() -> None:
     assert not line.over
     line.open(welcome(0, "exact"))
     assert line.follower.state is FollowState.LIVE
+
+
+def test_retry_after_is_a_floor_for_an_unknown_session_too() -> None:
+    line = Line("websocket")
+    line.open(welcome(0), error("session_unknown", retry_after=20))
+    assert line.delay == 20
+
+
+def test_what_is_no_news_counts_as_an_attempt_in_vain() -> None:
+    line = Line("websocket", max_attempts=3)
+    for _ in range(3):
+        line.open({"type": "weather"})  # also a heartbeat before any welcome, or duplicates alone
+        line.close()
+    assert line.over
+
+
+def test_204_to_what_is_no_event_stream_is_not_the_end() -> None:
+    for transport in ("long-poll", "websocket"):
+        line = Line(transport)
+        line.refuse(Answer(204))
+        assert line.follower.state is FollowState.RECONNECTING

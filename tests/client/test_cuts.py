@@ -5,14 +5,18 @@ The long one, 10,000 events through 1,000 cuts, is `python -m benchmarks.cuts`.
 
 from __future__ import annotations
 
+import gc
 import logging
+import random
 
 import anyio
 import pytest
 
+from agentprogress.client import FollowOptions, follow
+from agentprogress.testing import FaultProxy
 from tests.conformance.live import Live
 
-from .storm import Storm, Weather
+from .storm import EAGER, Storm, Weather, everything
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +62,25 @@ async def test_all_clients_come_back_when_all_are_cut_at_once(
             await storm.proxy.cut_all(how)  # type: ignore[arg-type]  # one of the two
     storm.judge()
     assert storm.proxy.connections > 3
+
+
+async def test_a_storm_is_left_at_any_moment_and_nothing_stays(live: Live, transport: str) -> None:
+    session, chance = live.session(), random.Random(23)
+    session.do(("cargo", 23, 0, 300))
+    weather = Weather(seed=23, cuts=10**6, blackholes=0, events=0)
+    options = FollowOptions(settings=EAGER)
+    async with FaultProxy(*live.address, plan=weather) as proxy:
+        before = len(anyio.get_running_tasks())
+        for _ in range(15):
+            # In the middle of whatever it does: entering, dialling, reading, resting, leaving.
+            with anyio.move_on_after(chance.uniform(0, 0.05)):
+                url = proxy.url(session.url)
+                async with follow(url, transport=transport, options=options) as feed:
+                    with anyio.move_on_after(chance.uniform(0, 0.05)):
+                        await everything(feed)
+        await proxy.cut_all()
+        while proxy.live:
+            await anyio.lowlevel.checkpoint()
+        assert len(anyio.get_running_tasks()) == before
+    # What is left suspended or open complains here.
+    gc.collect()

@@ -10,9 +10,10 @@ import threading
 import anyio
 import pytest
 
+from agentprogress import Gap, Snapshot
 from agentprogress.client import FollowOptions, FollowState, follow
 from agentprogress.errors import FollowError, InvalidUrl
-from agentprogress.events import LogMessage
+from agentprogress.events import Event, LogMessage
 from agentprogress.testing import Cut, FaultProxy, Faults, ManualClock
 from tests.conformance.live import Live
 from tests.conformance.oracle import check_items
@@ -122,6 +123,23 @@ async def test_a_session_that_has_ended_is_given_in_full_and_nothing_comes_twice
         assert await everything(feed) == []
     check_items(as_items(items), feed.cursor or "")
     assert (len(items), feed.snapshot) == (2_002, state_of(session))
+
+
+async def test_a_reader_that_is_cancelled_while_it_waits_loses_nothing(
+    live: Live, transport: str
+) -> None:
+    session = live.session()
+    items: list[Event | Snapshot | Gap] = []
+    async with follow(url_of(session), transport=transport) as feed:
+        for number in range(0, 50, 5):
+            session.do(("log", 5, number))
+            while len(items) < number + 6:
+                # Now nothing is there yet, and now more than is taken.
+                with anyio.move_on_after(0.001):
+                    items.append(await anext(feed))
+        head = session.do(("complete", None))
+        items += await everything(feed)
+    check_items(as_items(items), head)
 
 
 async def test_two_feeds_of_one_program_do_not_disturb_each_other(

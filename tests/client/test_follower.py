@@ -183,7 +183,7 @@ def test_a_frame_that_names_the_session_is_taken() -> None:
 def test_a_control_frame_of_a_later_version_is_ignored(frame: dict[str, Any]) -> None:
     line = Line()
     line.open(welcome(0))
-    assert line.send(frame) == ([], False)
+    assert line.send(frame) == ([], 0, False)
     assert line.follower.state is FollowState.LIVE
 
 
@@ -234,5 +234,20 @@ def test_what_comes_when_nobody_listens_any_more_is_not_taken() -> None:
     line = Line()
     line.open(welcome(0))
     line.close()
-    assert line.send(event(1)) == ([], False)
+    assert line.send(event(1)) == ([], 0, False)
     assert line.follower.cursor == f"{EPOCH}-0"
+
+
+def test_the_first_frame_of_every_connection_is_a_welcome() -> None:
+    line = Line("websocket", after=f"{EPOCH}-5")
+    assert line.open(event(6), end(6)).deliveries == []
+    assert line.follower.state is FollowState.RECONNECTING
+    line.open(welcome(5, "exact"))
+    line.close()
+    assert line.open(event(6)).deliveries == []
+
+
+def test_a_gap_that_ends_before_it_begins_is_malformed() -> None:
+    line = Line()
+    line.open(welcome(9), gap(9, 3))
+    assert line.follower.state is FollowState.RECONNECTING

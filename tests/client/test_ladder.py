@@ -8,6 +8,7 @@ from agentprogress.client._ladder import Advice, Ladder
 from .line import SETTINGS
 
 MOST = SETTINGS.max_short_streams
+NOW = 100.0
 
 
 @pytest.mark.parametrize(
@@ -23,20 +24,20 @@ MOST = SETTINGS.max_short_streams
     ],
 )
 def test_case_and_hyphen_do_not_matter(spelled: str, transport: Transport) -> None:
-    assert Ladder(spelled, MOST).transport is transport
+    assert Ladder(spelled, SETTINGS).transport is transport
 
 
 @pytest.mark.parametrize("spelled", ["", "polling", "ws", "auto,sse"])
 def test_another_transport_is_refused_with_those_there_are(spelled: str) -> None:
     with pytest.raises(ValueError, match="there are auto, websocket, sse, long-poll"):
-        Ladder(spelled, MOST)
+        Ladder(spelled, SETTINGS)
 
 
 def test_websocket_comes_first_then_events_then_pages() -> None:
-    ladder, seen = Ladder("auto", MOST), []
+    ladder, seen = Ladder("auto", SETTINGS), []
     while True:
         seen.append(ladder.transport)
-        if not ladder.step_down(Advice.SHORT):
+        if not ladder.step_down(Advice.SHORT, NOW, sure=False):
             break
     assert seen == [Transport.WEBSOCKET, Transport.SSE, Transport.LONG_POLL]
     assert ladder.transport is Transport.LONG_POLL
@@ -44,9 +45,9 @@ def test_websocket_comes_first_then_events_then_pages() -> None:
 
 @pytest.mark.parametrize("transport", Transport)
 def test_who_names_a_transport_stays_with_it(transport: Transport) -> None:
-    ladder = Ladder(transport, MOST)
-    assert not ladder.step_down(Advice.NO_UPGRADE)
-    assert not any(ladder.cut_short() for _ in range(2 * MOST))
+    ladder = Ladder(transport, SETTINGS)
+    assert not ladder.step_down(Advice.NO_UPGRADE, NOW, sure=True)
+    assert not any(ladder.cut_short(Advice.SHORT, NOW) for _ in range(2 * MOST))
     assert (ladder.transport, ladder.notice) == (transport, None)
 
 
@@ -60,29 +61,61 @@ def test_who_names_a_transport_stays_with_it(transport: Transport) -> None:
     ],
 )
 def test_each_step_down_is_told_with_its_reason_and_the_fix(advice: Advice, fix: str) -> None:
-    ladder = Ladder("auto", MOST)
-    ladder.step_down(advice)
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(advice, NOW, sure=True)
     assert ladder.notice is not None
     assert ladder.notice.startswith("Following by sse instead of websocket: ")
     assert fix in ladder.notice
 
 
 def test_three_short_connections_in_a_row_are_enough() -> None:
-    ladder = Ladder("auto", MOST)
-    assert [ladder.cut_short() for _ in range(MOST)] == [False, False, True]
+    ladder = Ladder("auto", SETTINGS)
+    assert [ladder.cut_short(Advice.SHORT, NOW) for _ in range(MOST)] == [False, False, True]
     assert ladder.transport is Transport.SSE
 
 
 def test_one_that_lasted_begins_the_count_anew() -> None:
-    ladder = Ladder("auto", MOST)
+    ladder = Ladder("auto", SETTINGS)
     for _ in range(MOST):
-        assert not any(ladder.cut_short() for _ in range(MOST - 1))
+        assert not any(ladder.cut_short(Advice.SHORT, NOW) for _ in range(MOST - 1))
         ladder.lasted()
     assert ladder.transport is Transport.WEBSOCKET
 
 
 def test_the_next_transport_has_a_count_of_its_own() -> None:
-    ladder = Ladder("auto", MOST)
-    ladder.cut_short()
-    ladder.step_down(Advice.NO_UPGRADE)
-    assert not any(ladder.cut_short() for _ in range(MOST - 1))
+    ladder = Ladder("auto", SETTINGS)
+    ladder.cut_short(Advice.SHORT, NOW)
+    ladder.step_down(Advice.NO_UPGRADE, NOW, sure=True)
+    assert not any(ladder.cut_short(Advice.SHORT, NOW) for _ in range(MOST - 1))
+
+
+LATER = NOW + SETTINGS.transport_retry_interval
+
+
+def test_a_transport_that_was_only_doubted_is_tried_again_later() -> None:
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(Advice.SHORT, NOW, sure=False)
+    ladder.step_down(Advice.HELD_BACK, NOW, sure=False)
+    assert not ladder.climb(LATER - 1)
+    assert ladder.climb(LATER)
+    assert ladder.transport is Transport.WEBSOCKET
+    assert not ladder.climb(LATER + 1)
+
+
+def test_one_that_is_ruled_out_is_not_tried_again() -> None:
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(Advice.NO_UPGRADE, NOW, sure=True)
+    assert not ladder.climb(LATER)
+    ladder.step_down(Advice.SHORT, NOW, sure=False)
+    assert ladder.climb(LATER)
+    assert ladder.transport is Transport.SSE
+
+
+def test_the_same_step_down_is_told_once() -> None:
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(Advice.SHORT, NOW, sure=False)
+    assert ladder.notice is not None
+    ladder.notice = None
+    ladder.climb(LATER)
+    ladder.step_down(Advice.SHORT, LATER, sure=False)
+    assert ladder.notice is None

@@ -19,8 +19,8 @@ SILENCE = SETTINGS.heartbeat_interval + SETTINGS.silence_timeout
 def test_every_heartbeat_owes_a_pong_and_moves_nothing() -> None:
     line = Line()
     line.open(welcome(3))
-    assert line.send(heartbeat(3)) == ([], True)
-    assert line.send({"type": "weather"}) == ([], False)
+    assert line.send(heartbeat(3)) == ([], 0, True)
+    assert line.send({"type": "weather"}) == ([], 0, False)
     assert line.follower.state is FollowState.REPLAYING
 
 
@@ -137,3 +137,14 @@ def test_what_is_over_stays_over_whatever_happens(frames: list[dict[str, Any]]) 
     line.follower.woke(9.0)
     line.follower.retry_now()
     assert (line.follower.state, line.outcome, line.follower.cursor) == before
+
+
+def test_bytes_without_a_welcome_do_not_keep_a_connection_alive() -> None:
+    line = Line("sse")
+    line.open()
+    for second in range(60):
+        line.now = float(second)
+        line.follower.received(b": ping\n\n", line.now)
+        if line.follower.due(line.now):
+            break
+    assert line.now == SETTINGS.heartbeat_interval + SETTINGS.silence_timeout

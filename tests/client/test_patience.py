@@ -10,7 +10,6 @@ from agentprogress.client._patience import Patience
 from .line import SETTINGS
 
 STABLE = SETTINGS.stable_timeout
-GRACE = SETTINGS.unknown_timeout
 
 
 def patience(most: int | None = None) -> Patience:
@@ -51,7 +50,14 @@ def test_a_welcome_alone_brings_nothing() -> None:
     made = patience(1)
     made.dialled()
     made.welcomed(0.0, 1.0)
-    assert not made.cut(100.0)
+    assert not made.cut(STABLE - 0.01)
+
+
+def test_a_connection_that_was_stable_was_worth_it() -> None:
+    made = patience(1)
+    made.dialled()
+    made.welcomed(0.0, 1.0)
+    assert made.cut(STABLE)
 
 
 # How long
@@ -109,24 +115,6 @@ def test_a_heartbeat_narrows_a_window_and_a_welcome_does_not() -> None:
     made.advise(0.2)
     made.cut(STABLE)
     assert delay(made) == 0.1
-
-
-# Grace
-
-
-def test_grace_counts_from_the_first_refusal() -> None:
-    made = patience()
-    assert made.within_grace(50.0)
-    assert made.within_grace(50.0 + GRACE - 0.01)
-    assert not made.within_grace(50.0 + GRACE)
-
-
-def test_a_welcome_gives_it_anew() -> None:
-    made = patience()
-    made.within_grace(0.0)
-    made.welcomed(10.0, 1.0)
-    assert made.within_grace(GRACE + 5.0)
-    assert not made.within_grace(2 * GRACE + 5.0)
 
 
 def test_it_knows_whether_it_was_ever_welcome_and_whether_it_is() -> None:

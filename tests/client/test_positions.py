@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from agentprogress import Gap, Settings
 from agentprogress.client import FollowOptions, follow
+from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live
 from tests.conformance.oracle import check_items
 
 from .serve import Served
-from .storm import as_items, everything, state_of, url_of
+from .storm import EAGER, as_items, everything, state_of, url_of
 
 pytestmark = pytest.mark.anyio
 
@@ -92,4 +95,30 @@ async def test_who_reads_slowly_is_told_what_it_has_missed(tight: Live, transpor
     check_items(as_items(items), head)
     gaps = [item for item in items if isinstance(item, Gap)]
     assert gaps
+    assert feed.snapshot == state_of(session)
+
+
+async def test_holes_are_told_as_they_are_through_cuts(tight: Live, transport: str) -> None:
+    session, chance = tight.session(), random.Random(30)
+
+    def plan(number: int) -> Faults:
+        # While the client is away the log grows, often by more than is kept.
+        if number < 30:
+            lines = chance.randrange(80)
+            session.do(("log", lines))
+            # Before all that is new has come: an event takes more than 60 bytes. But a page comes
+            # whole or not at all, and many empty ones after it.
+            most = 15_000 if transport == "long-poll" else 300 + 60 * min(lines, 50)
+            return Faults(cut=Cut(chance.randrange(100, most), chance.choice(("fin", "rst"))))
+        if number == 30:
+            session.do(("complete", None))
+        return Faults()
+
+    async with FaultProxy(*tight.address, plan=plan) as proxy:
+        url = proxy.url(session.url)
+        options = FollowOptions(settings=replace(EAGER, max_wait=0.01))
+        async with follow(url, transport=transport, options=options) as feed:
+            items = await everything(feed)
+    check_items(as_items(items), session.do())
+    assert any(isinstance(item, Gap) for item in items)
     assert feed.snapshot == state_of(session)

@@ -137,10 +137,20 @@ def test_a_hole_that_nobody_announced_is_not_stepped_over() -> None:
 
 def test_a_gap_is_told_and_the_snapshot_after_it_goes_on() -> None:
     made = at(2)
-    assert made.gap(gap(3, 9, "slow")) == [Skipped(Gap(3, 9, "slow"))]
+    assert made.gap(gap(3, 9, "slow")) == []
     assert made.cursor == f"{EPOCH}-2"
-    assert names(made.snapshot(snapshot(9))) == [("jumped", EPOCH, 9, False)]
+    told, *jumped = made.snapshot(snapshot(9))
+    assert told == Skipped(Gap(3, 9, "slow"))
+    assert names(jumped) == [("jumped", EPOCH, 9, False)]
     assert names(made.event(event(10))) == [(EPOCH, 10)]
+
+
+def test_a_gap_that_is_cut_from_its_snapshot_is_told_by_the_next_welcome() -> None:
+    made = at(2)
+    made.gap(gap(3, 9, "slow"))
+    made.welcome(welcome(12, "gap"))
+    made.gap(gap(3, 7))
+    assert made.snapshot(snapshot(7))[0] == Skipped(Gap(3, 7, "evicted"))
 
 
 def test_a_gap_without_its_snapshot_is_a_hole() -> None:

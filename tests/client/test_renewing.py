@@ -7,7 +7,7 @@ import pytest
 from agentprogress.client import FollowState, Transport
 from agentprogress.client._wire import Answer
 
-from .line import EPOCH, Line, error, event, problem, welcome
+from .line import EPOCH, SETTINGS, Line, error, event, problem, welcome
 
 REFUSALS = [problem(401, "unauthorized"), problem(401, "token_expired")]
 CODES = ["unauthorized", "token_expired"]
@@ -70,8 +70,10 @@ def test_each_welcome_allows_another_one() -> None:
 def test_the_connection_with_the_new_one_has_yet_to_be_welcome() -> None:
     line = Line("auto", can_renew=True)
     line.open(welcome(0), error("token_expired", retryable=True))
-    line.open()
-    line.wait_in_vain()
+    for _ in range(SETTINGS.max_short_streams):
+        assert line.follower.transport is Transport.WEBSOCKET
+        line.open()
+        line.wait_in_vain()
     assert line.follower.transport is Transport.SSE
 
 
@@ -83,3 +85,22 @@ def test_it_is_asked_for_once_and_then_used() -> None:
     line.send(welcome(0, "exact"))
     line.close()
     assert not line.dial().renew_token
+
+
+def test_a_server_that_welcomes_and_then_refuses_the_token_is_not_asked_without_a_pause() -> None:
+    line = Line(can_renew=True)
+    for _ in range(50):
+        if line.over:
+            break
+        line.open(welcome(0, "exact"), error("token_expired", retryable=True))
+    assert line.over or line.now > 10
+
+
+def test_a_token_that_was_made_long_ago_is_renewed_again() -> None:
+    line = Line("sse", can_renew=True)
+    line.open(welcome(0), error("token_expired", retryable=True))
+    line.fail()  # with the new one
+    line.now += 5_000.0
+    line.refuse(problem(401, "token_expired"))
+    assert not line.over
+    assert line.dial().renew_token

@@ -34,7 +34,8 @@ def client(transport: str = "websocket", **options: Any) -> Follower:
 
 def welcomed(follower: Follower) -> Follower:
     """Lets the welcome to an empty log come."""
-    follower.received(message(welcome(), follower.transport), 0.0)
+    resume = "fresh" if follower.cursor is None else "exact"
+    follower.received(message(welcome(0, resume), follower.transport), 0.0)
     assert follower.state is FollowState.LIVE
     return follower
 
@@ -66,7 +67,7 @@ def test_an_event_that_is_unknown_is_kept_as_that_and_moves_the_position(
 @pytest.mark.parametrize("over", ["websocket", "sse"])
 def test_a_frame_that_is_not_meant_for_the_client_changes_nothing(case: Json, over: str) -> None:
     follower = welcomed(client(over))
-    assert follower.received(message(case["wire"], over), 0.0) == ([], False)
+    assert follower.received(message(case["wire"], over), 0.0) == ([], 0, False)
     assert (follower.state, follower.cursor) == (FollowState.LIVE, f"{EPOCH}-0")
 
 
@@ -101,7 +102,8 @@ def action_after(tell: Callable[[Follower], object], transport: str) -> str:
 
     One is told that was never welcome, and one that was: they differ where there is a grace.
     """
-    never, was = client(transport, can_renew=True), client(transport, can_renew=True)
+    brought = {"after": f"{EPOCH}-0", "can_renew": True}
+    never, was = client(transport, **brought), client(transport, **brought)
     welcomed(was)
     tell(never)
     tell(was)

@@ -203,3 +203,40 @@ def test_stepping_down_is_no_attempt_and_keeps_the_cursor() -> None:
     line.open(welcome(1), event(1))
     line.close(None)
     assert line.dial().cursor == line.follower.cursor
+
+
+def test_a_restart_behind_a_balancer_that_resets_does_not_lead_to_pages_for_ever() -> None:
+    line = Line()
+    line.open(welcome(0))
+    line.now = 100.0
+    line.close()
+    for _ in range(8):
+        line.dial()
+        line.follower.reached(line.now)
+        line.follower.cut(NOBODY, line.now)
+    line.open(welcome(0, "exact"))
+    line.now += 3_600.0
+    line.close()
+    assert line.dial().transport is not Transport.LONG_POLL
+
+
+def test_one_refused_handshake_after_hours_of_good_ones_changes_no_transport() -> None:
+    """An ingress without its backend answers 404 for a moment of each deploy."""
+    line = Line()
+    line.open(welcome(0))
+    line.now = 7_200.0
+    line.close()
+    line.refuse(Answer(404, content_type="text/html"))
+    assert line.dial().transport is Transport.WEBSOCKET
+
+
+def test_a_balancer_that_accepts_for_a_server_that_is_down_changes_no_transport() -> None:
+    line = Line()
+    line.open(welcome(0))
+    line.now = 7_200.0
+    line.close()
+    for _ in range(10):
+        line.dial()
+        line.follower.reached(line.now)
+        line.follower.cut(NOBODY, line.now)
+    assert line.follower.transport is Transport.WEBSOCKET

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
 
 from agentprogress.client._tokens import TokenSource
@@ -38,14 +39,14 @@ async def test_without_one_there_is_none() -> None:
     source = TokenSource(None)
     assert not source.can_renew
     assert await source.get() is None
-    assert await source.get(renew=True) is None
+    assert await source.get("any") is None
 
 
 async def test_a_given_one_is_the_only_one() -> None:
     source = TokenSource("abc")
     assert not source.can_renew
     assert await source.get() == "abc"
-    assert await source.get(renew=True) == "abc"
+    assert await source.get("abc") == "abc"
 
 
 @pytest.mark.parametrize("way", [0, 1], ids=["plain", "async"])
@@ -55,7 +56,7 @@ async def test_one_is_made_when_it_is_needed_and_anew_when_it_was_refused(way: i
     assert source.can_renew
     assert office.made == 0
     assert [await source.get() for _ in range(3)] == ["token-1"] * 3
-    assert await source.get(renew=True) == "token-2"
+    assert await source.get("token-1") == "token-2"
     assert await source.get() == "token-2"
 
 
@@ -65,7 +66,7 @@ async def test_one_that_was_refused_is_never_used_again() -> None:
     await source.get()
     office.instead = OSError("The sign-in service is away.")
     with pytest.raises(FollowError):
-        await source.get(renew=True)
+        await source.get("token-1")
     assert await source.get() == "token-2"
 
 
@@ -100,3 +101,25 @@ async def test_what_no_header_can_have_is_refused_and_not_shown(token: str) -> N
             await TokenSource(one).get()
         assert (found.value.kind, found.value.retryable) == ("unauthorized", False)
         assert str(found.value) == "The token has characters that a header cannot have."
+
+
+async def test_two_that_are_refused_at_once_make_one_token() -> None:
+    office = Office()
+    source = TokenSource(office.slow)
+    await source.get()
+    made: list[str | None] = []
+
+    async def renew() -> None:
+        made.append(await source.get("token-1"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(renew)
+        tasks.start_soon(renew)
+    assert made == ["token-2", "token-2"]
+
+
+async def test_a_token_that_is_no_text_is_told_by_its_type() -> None:
+    make: Any = lambda: b"abc"  # noqa: E731 - as wrong as can be
+    with pytest.raises(FollowError, match="no text but bytes") as found:
+        await TokenSource(make).get()
+    assert not found.value.retryable

@@ -63,7 +63,7 @@ class Backoff:
 
         Args:
             at_least: the `retry_after` of the server, in seconds. It may exceed `max_retry_delay`,
-                but not `history_ttl`: who waits longer may have missed a session's whole end.
+                but not `max_retry_after`: who waits longer may have missed a session's whole end.
             drawn: whether the server has drawn it for this client alone, as it does for
                 `reconnect`. Then it is the delay of the first attempt: the larger one of two
                 numbers from one window is mostly from its end, where all would meet. 0 is not
@@ -86,4 +86,6 @@ class Backoff:
         self.attempt = 0
 
     def _floor(self, at_least: float) -> float:
-        return 0.0 if math.isnan(at_least) else min(max(at_least, 0.0), self._settings.history_ttl)
+        return (
+            0.0 if math.isnan(at_least) else min(max(at_least, 0.0), self._settings.max_retry_after)
+        )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidUrl
+from ._addresses import session_url
 from ._arguments import new_parser, why
 from ._listen import CannotServe
 from ._serve import Ending, ServeOptions, Watch, serve
@@ -30,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: without the program's name; the process's own by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = new_parser()
     own, command = _split(arguments)
-    parsed = parser.parse_args(own)
+    parsed = new_parser().parse_args(own)
+    parser: argparse.ArgumentParser = parsed.parser
     try:
         if parsed.name == "follow":
             return _follow_session(parser, parsed)
@@ -58,7 +59,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _follow_session(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     try:
-        from ._follow import Target, follow_session, session_url
+        from ._follow import follow_session
+        from ._target import Target
     except ImportError as error:
         print(f"agentprogress: {_NEEDS_EXTRA} ({error.name} is missing)", file=sys.stderr)
         return _COULD_NOT_FOLLOW

@@ -28,6 +28,9 @@ def new_parser() -> argparse.ArgumentParser:
     )
     _add_follow(commands.add_parser("follow", help="a session of any server, in this terminal"))
     _add_doctor(commands.add_parser("doctor", help="what proxies and servers do to sessions"))
+    for command in commands.choices.values():
+        # What is refused later is told with the usage of the command that was asked for.
+        command.set_defaults(parser=command)
     return parser
 
 

@@ -1,11 +1,24 @@
-"""Standard output, whose reader may go at any time."""
+"""Standard output and standard error, whose readers may stop or go at any time."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Final, Self, TextIO
 
-__all__ = ["forget_output", "say"]
+import anyio
+
+from .._wakeup import LoopRef, Wakeup
+
+__all__ = ["Pen", "Printer", "forget_output", "say"]
+
+# What may not wait and cannot be written yet is kept up to here; older lines go.
+_MAX_ADDED: Final = 100
 
 
 def say(line: str) -> None:
@@ -19,3 +32,109 @@ def say(line: str) -> None:
 def forget_output() -> None:
     """Sends to nowhere what is still buffered: it would fail again when the interpreter exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Order:
+    """Bytes to be written, and how that went."""
+
+    def __init__(self, data: bytes, loop: LoopRef) -> None:
+        self.data = data
+        self.done = Wakeup(loop)
+        self.error: OSError | None = None
+
+
+class Pen:
+    """Writes to a descriptor, and lets nobody wait for its reader but who writes.
+
+    By a daemon thread of its own: when the interpreter exits it waits for all others, those of
+    anyio's too, and so for a reader that may never go on. And past Python's buffer, whose lock the
+    interpreter wants at its end.
+
+    Args:
+        descriptor: blocking or not makes no difference to the event loop.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = LoopRef()
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._work, name="agentprogress output", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._orders.put(None)
+
+    async def write(self, data: bytes) -> None:
+        """Returns when all of it is written, after what was to be written before.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        order = _Order(data, self._loop)
+        self._orders.put(order)
+        await order.done.event.wait()
+        if order.error is not None:
+            raise order.error
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            try:
+                rest = memoryview(order.data)
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            except OSError as error:
+                order.error = error
+            order.done.set()
+
+
+class Printer:
+    """Lines for a reader that may stop or go.
+
+    Args:
+        stream: standard output or standard error.
+        pen: writes to it.
+        on_broken: called when it cannot be written to any more.
+
+    Attributes:
+        broken: why it cannot be.
+    """
+
+    def __init__(self, stream: TextIO, pen: Pen, on_broken: Callable[[], object]) -> None:
+        self.broken: OSError | None = None
+        self._encoding = stream.encoding
+        self._pen = pen
+        self._on_broken = on_broken
+        self._added: deque[str] = deque(maxlen=_MAX_ADDED)
+        self._is_added = anyio.Event()
+
+    def add(self, line: str) -> None:
+        """Takes a line from code that may not wait."""
+        self._added.append(line)
+        self._is_added.set()
+
+    async def print(self, lines: Sequence[str] = ()) -> None:
+        """Writes what was added, and then these lines; waits for the reader."""
+        told = [*self._added, *lines]
+        self._added.clear()
+        if not told or self.broken is not None:
+            return
+        text = "".join(f"{line}\n" for line in told)
+        try:
+            await self._pen.write(text.encode(self._encoding, "backslashreplace"))
+        except OSError as error:
+            self.broken = error
+            self._on_broken()
+
+    async def keep(self) -> None:
+        """Writes what is added, as soon as it is, until it is cancelled."""
+        while True:
+            await self._is_added.wait()
+            self._is_added = anyio.Event()
+            await self.print()

@@ -42,6 +42,7 @@ class Attempt:
         self._heartbeat_interval = heartbeat_interval
         self._heard_at = self._awaited_since = now
         self._sse = SseReader(settings.max_message_bytes)
+        self._unclaimed_bytes = 0
 
     def reached(self, now: float) -> None:
         """Somebody is there and has been asked."""
@@ -71,12 +72,18 @@ class Attempt:
         Raises:
             Malformed, MessageTooLarge: it is nothing of this protocol.
         """
+        self._unclaimed_bytes += len(data)
         if self.dial.transport is Transport.WEBSOCKET:
             return read_frames(data)
         raw = data.encode() if isinstance(data, str) else data
         if self.dial.transport is Transport.LONG_POLL:
             return read_page(raw)
         return (read_frame(message.data) for message in self._sse.feed(raw))
+
+    def claim_bytes(self) -> int:
+        """Returns how many bytes have come since this was last asked."""
+        size, self._unclaimed_bytes = self._unclaimed_bytes, 0
+        return size
 
     def silence(self, now: float) -> float:
         """Returns for how many seconds nothing has been heard."""
@@ -85,7 +92,7 @@ class Attempt:
     def is_short(self, now: float) -> bool:
         """Returns whether it ends too soon to have been of use."""
         most = self._settings.short_stream_timeout
-        return self.opened_at is None or now - self.opened_at < most
+        return self.opened_at is None or not self.is_welcomed or now - self.opened_at < most
 
     @property
     def deadline(self) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from math import inf
 
 import anyio
@@ -15,9 +16,9 @@ from ._follower import Follower
 from ._held import Held
 from ._inbox import Inbox
 from ._ladder import Transport
+from ._link import Closed, Cut, Link, Refused, Signs, Unreachable
 from ._reach import Reach
 from ._steps import Dial, Over, Rest
-from ._web import Closed, Cut, Link, Refused, Signs, Unreachable
 from ._wire import Malformed, read_state
 
 __all__ = ["ClientDriver"]
@@ -50,6 +51,8 @@ class ClientDriver:
         self._nudge = anyio.Event()  # ends a rest
         self._dialled = anyio.Event()  # moves the deadline nearer
         self._paused = False
+        self._token: str | None = None
+        self._asked_for_state = False
 
     async def run(self) -> None:
         """Follows until nothing is left to do; what comes and how it ends is in the inbox."""
@@ -71,12 +74,13 @@ class ClientDriver:
 
     async def _follow(self) -> FollowError | None:
         while True:
+            # Before anybody is told of a rest: who ends it at once is heard.
+            self._nudge = anyio.Event()
             step = self._follower.next(self._clock.monotonic())
             self._tell()
             if isinstance(step, Over):
                 return step.error
             if isinstance(step, Rest):
-                self._nudge = anyio.Event()
                 seconds = step.until - self._clock.monotonic()
                 _logger.info("%s: %s Coming back in %.1f s.", self._id, self._why, seconds)
                 await self._clock.wait(self._nudge, step.until)
@@ -104,13 +108,16 @@ class ClientDriver:
             follower.cut(unsaid, now())
 
     async def _dial(self, dial: Dial) -> None:
-        token = await self._reach.tokens.get(renew=dial.renew_token)
-        if self.held.lacks_state:
-            await self._find_state(token)
+        async with self._pause():
+            refused = self._token if dial.renew_token else None
+            self._token = await self._reach.tokens.get(refused)
         url = self._address(dial)
         signs = Signs(self._reached, self._heard)
-        async with self._reach.web.open(dial.transport, url, token, signs) as link:
+        async with self._reach.web.open(dial.transport, url, self._token, signs) as link:
             self._follower.opened(self._clock.monotonic())
+            if self.held.lacks_state and not self._asked_for_state:
+                self._asked_for_state = True
+                await self._find_state()
             await self._read(link)
 
     def _address(self, dial: Dial) -> str:
@@ -133,7 +140,7 @@ class ClientDriver:
                 break
             taken = follower.received(data, now())
             if taken.deliveries:
-                self.inbox.put(taken.deliveries, len(data))
+                self.inbox.put(taken.deliveries, taken.size_bytes)
             self._tell()
             if taken.pong and follower.linked:
                 await link.pong()
@@ -141,26 +148,29 @@ class ClientDriver:
     async def _wait_for_room(self) -> None:
         """A user that is slow is no reason to take the server for dead."""
         if self.inbox.full:
-            self._paused = True
-            try:
+            async with self._pause():
                 await self.inbox.room()
-            finally:
-                self._paused = False
-            self._follower.resumed(self._clock.monotonic())
 
-    async def _find_state(self, token: str | None) -> None:
+    @contextlib.asynccontextmanager
+    async def _pause(self) -> AsyncGenerator[None]:
+        """Time that is not the server's to be silent in."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+        self._follower.resumed(self._clock.monotonic())
+
+    async def _find_state(self) -> None:
         """Asks for the state that a cursor from elsewhere came without; it is no loss if not."""
-        patience = self._reach.settings.connect_timeout
-        reply = await self._reach.web.ask(
-            "GET", self._reach.url.route(""), token, patience=patience
-        )
-        if reply.answer.status == _FOUND:
-            try:
-                state = from_json(reply.body)
-                if is_object(state):
-                    self.held.found(read_state(state, self._reach.settings)[0])
-            except (ValueError, Malformed):
-                _logger.debug("The state is not what was expected.", exc_info=True)
+        reach = self._reach
+        patience = reach.settings.connect_timeout / 2  # the stream is open, and waits meanwhile
+        with anyio.move_on_after(patience), contextlib.suppress(Unreachable, ValueError, Malformed):
+            reply = await reach.web.ask("GET", reach.url.route(""), self._token, patience=patience)
+            state = from_json(reply.body) if reply.answer.status == _FOUND else None
+            if is_object(state):
+                self.held.found(read_state(state, reach.settings)[0])
+        self._follower.resumed(self._clock.monotonic())
 
     @property
     def _id(self) -> str:

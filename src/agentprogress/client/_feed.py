@@ -112,7 +112,7 @@ def new_feed(
         settings,
         options.random,
     )
-    web = Web(settings, options.headers, options.ssl_context)
+    web = Web(url, settings, options.headers, options.ssl_context)
     reach = Reach(session_url, web, tokens, clock, settings)
     driver = ClientDriver(reach, follower)
     return Feed(driver, follower, reach, options, on_state), driver

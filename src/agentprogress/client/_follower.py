@@ -17,18 +17,20 @@ from ..errors import FollowError
 from ..settings import Settings
 from ._attempt import Attempt
 from ._ladder import Advice, Ladder, Transport
+from ._leniency import Leniency
 from ._patience import Patience
-from ._reader import Delivery, Reader
+from ._reader import Begun, Delivery, Reader
 from ._states import FollowState, Happening, next_state
 from ._steps import Dial, FollowerOptions, Over, Rest, Step, Taken
-from ._verdicts import Judgement, Verdict, judge_answer, judge_close, judge_frame
+from ._verdicts import Judgement, Verdict, is_passing, judge_close, judge_frame
 from ._wire import Answer, Frame, Malformed
 
 __all__ = ["Follower"]
 
 
-# The server, not the path to the WebSocket, is what these speak of.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# "Not implemented" and "version not supported" speak of the upgrade.
+_NO_UPGRADE = frozenset({501, 505})
+_OF_ACCESS = frozenset({401, 403, 407})
 _AFTER_WELCOME = frozenset({"gap", "snapshot", "heartbeat", "end"})
 
 
@@ -59,6 +61,7 @@ class Follower:
         self._options = options
         self._settings = settings
         self._patience = Patience(settings, options.max_attempts, random)
+        self._leniency = Leniency(settings)
         self._ladder = Ladder(options.transport, settings)
         self._reader = Reader(options.after, settings)
         self._attempt: Attempt | None = None
@@ -147,7 +150,7 @@ class Follower:
         pong = False
         attempt = self._attempt
         if attempt is None:
-            return Taken(deliveries, pong)
+            return Taken(deliveries, 0, pong)
         attempt.heard(now)
         try:
             for frame in attempt.frames(data):
@@ -158,11 +161,12 @@ class Follower:
                     break
         except (Malformed, MessageTooLarge) as error:
             self._cut(FollowError("protocol", str(error), retryable=True), now)
-        if deliveries:
+        brought = any(not isinstance(each, Begun) for each in deliveries)
+        if brought:
             self._patience.brought()
         if self.linked and attempt.dial.transport is Transport.LONG_POLL:
-            self._turn_page(attempt, now, brought=bool(deliveries))
-        return Taken(deliveries, pong)
+            self._turn_page(attempt, now, brought=brought)
+        return Taken(deliveries, attempt.claim_bytes() if deliveries else 0, pong)
 
     def closed(self, code: int | None, now: float) -> None:
         """The connection is closed; `code` is a WebSocket's."""
@@ -178,6 +182,7 @@ class Follower:
         """There was nobody to connect to, or nobody to trust."""
         if not self.linked:
             return
+        self._leniency.other()
         if error.retryable:
             self._come_back(error, now)
         else:
@@ -187,27 +192,15 @@ class Follower:
         """An HTTP answer came that is not what was asked for."""
         if not self.linked:
             return
-        passing = answer.status in _PASSING
-        websocket = self.transport is Transport.WEBSOCKET
-        # A problem cannot be read there; the next transport is told it as well.
-        if websocket and not passing and self._step_down(Advice.NO_UPGRADE, now, sure=True):
+        may_upgrade = not is_passing(answer.status) or answer.status in _NO_UPGRADE
+        if self.transport is Transport.WEBSOCKET and may_upgrade and self._no_upgrade(answer, now):
             return
-        judgement = judge_answer(answer)
-        error = judgement.error
-        if error.kind == "unauthorized" and self._may_renew:
-            # Also where an application's own check answers, which writes no problem.
-            self._ask_for_token(error, now)
-            return
-        # A problem without a code of ours is another application's; and only an event stream that
-        # was asked to go on can tell by 204 that there is no more.
+        judgement = self._leniency.judge(answer, now, may_renew=self._may_renew)
+        # Only an event stream that was asked to go on can tell by 204 that there is no more.
         asked_to_go_on = self.transport is Transport.SSE and self.cursor is not None
         if judgement.verdict is Verdict.DONE and not asked_to_go_on:
             judgement = judgement._replace(verdict=Verdict.COME_BACK)
-        foreign = error.protocol_code is None and not passing
-        if foreign and not self._patience.was_welcomed and not self._patience.within_grace(now):
-            self.give_up(error)
-        else:
-            self._judge(judgement, now)
+        self._judge(judgement, now)
 
     def due(self, now: float) -> bool:
         """Returns True when the connection is dead and has to be dropped."""
@@ -220,8 +213,8 @@ class Follower:
         advice = Advice.HELD_BACK if sse else Advice.SWALLOWED
         # A proxy that collects a stream may hold back even its head (nginx does: measured).
         held_back = is_open or (sse and attempt.is_reached)
-        welcomed = self._patience.is_welcome
-        if welcomed or not held_back or not self._step_down(advice, now, sure=is_open):
+        doubted = held_back and not attempt.is_welcomed and not self._ladder.has_worked
+        if not doubted or not self._step_down(advice, now, sure=is_open):
             self._cut(error, now, advice)
         return True
 
@@ -287,15 +280,16 @@ class Follower:
             return
         deliveries += self._reader.welcome(frame)
         self._patience.welcomed(now, frame["retry_window"])
+        self._leniency.welcomed()
+        self._ladder.worked()
         interval = frame["heartbeat_interval"]
         if isfinite(interval) and interval > 0:
-            self._heartbeat_interval = interval
+            longest = self._settings.max_heartbeat_interval
+            self._heartbeat_interval = min(interval, longest)
         attempt.welcomed(self._heartbeat_interval)
         self.producer = None
         self.error = None
         self._enter(Happening.WELCOMED)
-        if self._reader.caught_up:
-            self._patience.brought()
 
     def _turn_page(self, attempt: Attempt, now: float, *, brought: bool) -> None:
         self._attempt = None
@@ -308,15 +302,13 @@ class Follower:
     # Verdicts
 
     def _judge(self, judgement: Judgement, now: float, *, cut: bool = False) -> None:
-        verdict, error = judgement.verdict, judgement.error
+        verdict, error, *_ = judgement = self._leniency.settle(judgement, now)
         if verdict is Verdict.DONE:
             self._end()
         elif verdict is Verdict.GIVE_UP:
             self.give_up(error)
         elif verdict is Verdict.NEW_TOKEN:
             self._ask_for_token(error, now)
-        elif verdict is Verdict.UNKNOWN_GRACE:
-            self._may_be_unknown(judgement, now)
         elif cut:
             self._cut(error, now)
         else:
@@ -340,27 +332,14 @@ class Follower:
             self.give_up(error)
         self._renew = True
 
-    def _may_be_unknown(self, judgement: Judgement, now: float) -> None:
-        error = judgement.error
-        if not self._patience.was_welcomed:
-            self.give_up(error)
-        elif self._patience.within_grace(now):
-            self._come_back(error, now, judgement)
-        else:
-            sentence = (
-                "The server knows nothing of this session any more: it was restarted without a "
-                f"durable store. ({error})"
-            )
-            self.give_up(
-                FollowError(
-                    "unknown_session",
-                    sentence,
-                    retryable=False,
-                    status=error.status,
-                    close_code=error.close_code,
-                    protocol_code=error.protocol_code,
-                )
-            )
+    def _no_upgrade(self, answer: Answer, now: float) -> bool:
+        """A handshake was refused; returns True when the next transport is dialled for it."""
+        if self._ladder.has_worked:
+            # The way takes it: this is a moment of a deploy, unless it goes on.
+            self._ladder.cut_short(Advice.NO_UPGRADE, now)
+            return False
+        # A problem cannot be read here; the next transport is told it as well.
+        return self._step_down(Advice.NO_UPGRADE, now, sure=answer.status not in _OF_ACCESS)
 
     def _step_down(self, advice: Advice, now: float, *, sure: bool) -> bool:
         """Goes on with the next transport at once; False when there is none."""
@@ -371,13 +350,23 @@ class Follower:
         return True
 
     def _cut(self, error: FollowError, now: float, advice: Advice = Advice.SHORT) -> None:
+        self._leniency.other()
         attempt = self._attempt
         if attempt is not None and not attempt.is_short(now):
             self._ladder.lasted()
-        elif attempt is not None and attempt.is_reached:
-            # That nobody is there would not be the transport's fault.
+        elif attempt is not None and self._counts(attempt):
             self._ladder.cut_short(advice, now)
         self._come_back(error, now)
+
+    def _counts(self, attempt: Attempt) -> bool:
+        """Returns whether it is the transport's fault that it was short.
+
+        It is not where nobody is there, nor where only a balancer is: that accepts for a server
+        which restarts, and cuts.
+        """
+        if attempt.opened_at is not None:
+            return True
+        return attempt.is_reached and not self._ladder.has_worked
 
     def _come_back(
         self, error: FollowError, now: float, judgement: Judgement | None = None

@@ -77,11 +77,21 @@ class Ladder:
         self._highest = 0
         self._doubted_at = 0.0
         self._told: set[str] = set()
+        self._worked: set[Transport] = set()
         self._short = 0
 
     @property
     def transport(self) -> Transport:
         return self._rungs[self._at]
+
+    @property
+    def has_worked(self) -> bool:
+        """True once the transport in use has brought something: the way does take it."""
+        return self.transport in self._worked
+
+    def worked(self) -> None:
+        """The transport in use has brought something."""
+        self._worked.add(self.transport)
 
     def lasted(self) -> None:
         """A connection was not short."""

@@ -34,7 +34,6 @@ class Patience:
         self._fruitless = 0
         self._brought = False
         self._welcomed_at: float | None = None
-        self._refused_since: float | None = None
 
     @property
     def is_welcome(self) -> bool:
@@ -48,7 +47,6 @@ class Patience:
         """The server knows the session, and advises a window for the return."""
         self._backoff.welcome(window)
         self.was_welcomed = True
-        self._refused_since = None
         if self._welcomed_at is None:
             self._welcomed_at = now
 
@@ -63,9 +61,12 @@ class Patience:
 
     def cut(self, now: float) -> bool:
         """An attempt is over; returns False when there were enough of them."""
-        self._fruitless = 0 if self._brought else self._fruitless + 1
-        stable = self._settings.stable_timeout
-        if self._welcomed_at is not None and now - self._welcomed_at >= stable:
+        is_stable = (
+            self._welcomed_at is not None
+            and now - self._welcomed_at >= self._settings.stable_timeout
+        )
+        self._fruitless = 0 if self._brought or is_stable else self._fruitless + 1
+        if is_stable:
             self._backoff.reset()
         self._welcomed_at = None
         return self._max_attempts is None or self._fruitless < self._max_attempts
@@ -73,12 +74,3 @@ class Patience:
     def next_attempt(self, now: float, at_least: float, *, drawn: bool) -> float:
         """Returns when to try again; `drawn` as for `Backoff.next_delay`."""
         return now + self._backoff.next_delay(at_least, drawn=drawn)
-
-    def within_grace(self, now: float) -> bool:
-        """Returns whether an answer that seems final may still be that of a server which starts.
-
-        The time is counted from the first such answer since the last welcome.
-        """
-        if self._refused_since is None:
-            self._refused_since = now
-        return now - self._refused_since < self._settings.unknown_timeout

@@ -68,6 +68,8 @@ class Reader:
         # None as long as no log is known; an unreadable cursor is answered with a reset.
         self._held = Cursor.parse(after) if after is not None else None
         self._reset = False
+        # Told with the snapshot that follows it: a cut between the two tells another one.
+        self._gap: Skipped | None = None
 
     @property
     def caught_up(self) -> bool:
@@ -77,6 +79,7 @@ class Reader:
     def welcome(self, frame: Frame) -> list[Delivery]:
         """Takes the answer to a join."""
         epoch, resume = frame["epoch"], frame["resume"]
+        self._gap = None
         self.head = frame["head"]
         goes_on = resume in (Resume.EXACT, Resume.GAP)
         if goes_on and self._held is not None and self._held.epoch == epoch:
@@ -106,7 +109,7 @@ class Reader:
         return [*self._take_reset(), NewEvent(held.epoch, frame)]
 
     def gap(self, frame: Frame) -> list[Delivery]:
-        """Takes the news that events will not come.
+        """Takes the news that events will not come; it is told with the snapshot after it.
 
         Raises:
             Malformed: it ends before it begins.
@@ -116,7 +119,8 @@ class Reader:
             raise Malformed("A gap ends before it begins.")
         if gap.missed_to <= self._log.seq:
             return []
-        return [*self._take_reset(), Skipped(gap)]
+        self._gap = Skipped(gap)
+        return self._take_reset()
 
     def snapshot(self, frame: Frame) -> list[Delivery]:
         """Takes a state; one of before the position is dropped.
@@ -132,7 +136,9 @@ class Reader:
             raise Malformed("A snapshot's state is of another moment.")
         reset, self._reset = self._reset, False
         self._move(Cursor(held.epoch, seq))
-        return [Jumped(wire, snapshot, reset)]
+        gap, self._gap = self._gap, None
+        jumped = Jumped(wire, snapshot, reset)
+        return [jumped] if gap is None else [gap, jumped]
 
     def end(self, frame: Frame) -> list[Delivery]:
         """Takes the end.

@@ -15,9 +15,10 @@ from .._core.jsonable import is_object
 from ..errors import FollowError, InputSettled, InvalidAnswer, NoResult
 from ..snapshot import ErrorState
 from ._follower import Follower
+from ._leniency import Leniency
+from ._link import Reply, Unreachable
 from ._reach import Reach
-from ._verdicts import Verdict, judge_answer
-from ._web import Reply, Unreachable
+from ._verdicts import Judgement, Verdict
 from ._wire import Answer
 
 __all__ = ["Requests"]
@@ -68,7 +69,8 @@ class Requests:
                 return _json(reply)
             if self._clock.monotonic() - asked_at < self._settings.short_stream_timeout:
                 # A server that does not wait is not asked without a pause.
-                await self._rest(max(reply.answer.retry_after or 0.0, 1.0))
+                least = self._settings.initial_retry_window
+                await self._rest(max(reply.answer.retry_after or 0.0, least))
 
     async def cancel(self, reason: str | None) -> str:
         """Asks the session to stop; returns its status.
@@ -82,7 +84,7 @@ class Requests:
         except _Unfit as unfit:
             raise unfit.error from None
         told = _json(reply)
-        return str(told.get("status", "")) if is_object(told) else ""
+        return str(told["status"]) if is_object(told) and "status" in told else "unknown"
 
     async def answer(self, request_id: str, value: object) -> None:
         """Answers a question.
@@ -122,36 +124,37 @@ class Requests:
             FollowError: the time is over.
         """
         url = self._reach.url.route(route, **({"wait": f"{wait:g}"} if wait else {}))
+        reach, follower = self._reach, self._follower
         backoff = Backoff(self._settings, self._random)
-        renew = renewed = False
-        unknown_since: float | None = None
+        leniency = Leniency(self._settings, was_welcomed=follower.was_welcomed)
+        patience = wait + self._settings.silence_timeout
+        refused: str | None = None
         while True:
-            at_least = 0.0
+            judgement: Judgement | None = None
+            token = await reach.tokens.get(refused)
             try:
-                token = await self._reach.tokens.get(renew=renew)
-                patience = wait + self._settings.silence_timeout
-                reply = await self._reach.web.ask(method, url, token, body, patience=patience)
+                reply = await reach.web.ask(method, url, token, body, patience=patience)
             except Unreachable as unreachable:
                 error = unreachable.error
                 if not error.retryable:
                     raise error from unreachable
+                leniency.other()
             else:
-                if reply.answer.status in (_OK, _ACCEPTED):
+                if reply.answer.status in (_OK, _ACCEPTED) and _is_ours(reply):
                     return reply
-                verdict, error, at_least, _ = judge_answer(reply.answer)
-                if verdict is Verdict.NEW_TOKEN and self._reach.tokens.can_renew and not renewed:
-                    renew = renewed = True
+                may_renew = reach.tokens.can_renew and refused is None
+                now = self._clock.monotonic()
+                judgement = leniency.judge(reply.answer, now, may_renew=may_renew)
+                error = judgement.error
+                if judgement.verdict is Verdict.NEW_TOKEN and may_renew:
+                    refused = token
                     continue
-                if verdict is Verdict.UNKNOWN_GRACE and self._follower.was_welcomed:
-                    unknown_since = unknown_since or self._clock.monotonic()
-                    grace = unknown_since + self._settings.unknown_timeout
-                    until = grace if until is None else min(until, grace)
-                elif verdict is not Verdict.COME_BACK:
+                if judgement.verdict is not Verdict.COME_BACK:
                     raise _Unfit(reply.answer, error)
-            renew = False
-            delay = backoff.next_delay(at_least)
+            refused = None
+            delay = backoff.next_delay(judgement.retry_after if judgement else 0.0)
             late = until is not None and self._clock.monotonic() + delay >= until
-            if late or backoff.attempt == self._follower.max_attempts:
+            if late or backoff.attempt == follower.max_attempts:
                 raise error
             await self._rest(delay)
 
@@ -170,6 +173,11 @@ class Requests:
             except ValidationError:
                 error = None
         return NoResult(self._reach.url.session_id, str(about.get("status", "failed")), error)
+
+
+def _is_ours(reply: Reply) -> bool:
+    """Returns whether an answer that says yes may be believed: a sign-in page says it, too."""
+    return reply.answer.content_type.partition(";")[0].strip() == "application/json"
 
 
 def _json(reply: Reply) -> Any:

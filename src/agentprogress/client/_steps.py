@@ -59,7 +59,14 @@ Step = Dial | Rest | Over
 
 
 class Taken(NamedTuple):
-    """What a message brought: items for the user, and whether a pong is owed."""
+    """What came of some bytes.
+
+    Attributes:
+        deliveries: items for the user.
+        size_bytes: what they were read from, with what came before and was no whole message.
+        pong: whether a pong is owed.
+    """
 
     deliveries: list[Delivery]
+    size_bytes: int
     pong: bool

@@ -7,6 +7,8 @@ import re
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
+import anyio
+
 from ..errors import FollowError
 
 __all__ = ["Token", "TokenSource"]
@@ -28,26 +30,30 @@ class TokenSource:
     def __init__(self, token: Token) -> None:
         self._token = token
         self._made = token if isinstance(token, str) else None
+        self._making = anyio.Lock()
 
     @property
     def can_renew(self) -> bool:
         """True when another token can be asked for."""
         return callable(self._token)
 
-    async def get(self, *, renew: bool = False) -> str | None:
+    async def get(self, refused: str | None = None) -> str | None:
         """Returns the token.
 
         Args:
-            renew: whether the last one was refused.
+            refused: one that was tried and not accepted; another one is made, unless that has
+                happened since.
 
         Raises:
             FollowError: there is none to be had, or it is no token.
         """
         if callable(self._token):
-            if renew:
-                self._made = None
-            if self._made is None:
-                self._made = await self._make(self._token)
+            # Two that are refused at once make one token: the second may void the first.
+            async with self._making:
+                if refused is not None and self._made == refused:
+                    self._made = None
+                if self._made is None:
+                    self._made = await self._make(self._token)
         if self._made is not None and not _VISIBLE.fullmatch(self._made):
             sentence = "The token has characters that a header cannot have."
             raise FollowError("unauthorized", sentence, retryable=False)
@@ -56,7 +62,7 @@ class TokenSource:
     async def _make(self, make: Callable[[], str | Awaitable[str]]) -> str:
         try:
             made = make()
-            return await made if isawaitable(made) else made
+            token: object = await made if isawaitable(made) else made
         except FollowError:
             raise
         except Exception as error:
@@ -64,3 +70,7 @@ class TokenSource:
             _logger.warning("The token could not be had.", exc_info=True)
             sentence = f"The token could not be had: {type(error).__name__}."
             raise FollowError("unauthorized", sentence, retryable=True) from error
+        if not isinstance(token, str):
+            sentence = f"The token is no text but {type(token).__name__}."
+            raise FollowError("unauthorized", sentence, retryable=False)
+        return token

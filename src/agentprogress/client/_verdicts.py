@@ -14,7 +14,7 @@ from ..errors import FollowError, FollowErrorKind
 from ..events import EXACT
 from ._wire import Answer, Frame
 
-__all__ = ["Judgement", "Verdict", "judge_answer", "judge_close", "judge_frame"]
+__all__ = ["Judgement", "Verdict", "is_passing", "judge_answer", "judge_close", "judge_frame"]
 
 
 class Verdict(Enum):
@@ -83,7 +83,14 @@ _STATUS_KINDS: dict[int, FollowErrorKind] = {
     504: "timeout",
 }
 _NO_CONTENT = 204
+# What is answered while a server is away or has too much to do, by whomever.
+_PASSING = frozenset({408, 425, 429})
 _SERVER_ERRORS = 500
+
+
+def is_passing(status: int) -> bool:
+    """Returns whether a status speaks of the moment, not of what was asked for."""
+    return status >= _SERVER_ERRORS or status in _PASSING
 
 
 def judge_frame(frame: Frame) -> Judgement:

@@ -1,7 +1,6 @@
 """Moves bytes between a client and a server, by httpx2, and decides nothing.
 
-What can go wrong is told in three ways: nobody could be reached, an answer is not what was asked
-for, or a connection that was there broke. httpx2 is imported in this file only.
+What goes wrong is told in the words of `_link`. httpx2 is imported in this file only.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import contextlib
 import functools
 import os
 import ssl
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from typing import Any, Self
 
 import anyio
 import anyio.to_thread
@@ -20,9 +18,10 @@ from pydantic_core import from_json
 
 from .._core.connection import SUBPROTOCOL
 from .._core.jsonable import encode_json, is_object
-from ..errors import FollowError
+from ..errors import FollowError, FollowErrorKind
 from ..settings import Settings
 from ._ladder import Transport
+from ._link import QUIET, Closed, Cut, Link, Look, Refused, Reply, Signs, Unreachable
 from ._wire import Answer
 
 try:
@@ -35,7 +34,7 @@ except ImportError as error:
         "pip install 'agentprogress[client]'"
     ) from error
 
-__all__ = ["Closed", "Cut", "Link", "Look", "Refused", "Reply", "Signs", "Unreachable", "Web"]
+__all__ = ["Web"]
 
 # How a generator of chunks ends.
 _ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError)
@@ -45,103 +44,24 @@ _JSON = "application/json"
 _EVENT_STREAM = "text/event-stream"
 
 
-class Unreachable(Exception):
-    """There was nobody to connect to, or nobody to trust."""
-
-    def __init__(self, error: FollowError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class Cut(Unreachable):
-    """A connection was there and broke."""
-
-
-class Refused(Exception):
-    """The answer is not what was asked for."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"{answer.status}")
-        self.answer = answer
-
-
-class Closed(NamedTuple):
-    """A connection's end; `code` is a WebSocket's close code, None for a cut."""
-
-    code: int | None = None
-
-
-class Reply(NamedTuple):
-    """The answer to a request, whatever it is."""
-
-    answer: Answer
-    body: bytes
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
-
-
-class Signs(NamedTuple):
-    """What a connection tells before it brings anything whole.
-
-    Attributes:
-        reached: called when somebody is there and the request has been sent.
-        heard: called whenever bytes come.
-    """
-
-    reached: Callable[[], None]
-    heard: Callable[[], None]
-
-
-QUIET = Signs(_nothing, _nothing)
-
-
-class Link(ABC):
-    """An open connection.
-
-    Attributes:
-        subprotocol: the one that a WebSocket's server has selected.
-    """
-
-    subprotocol: str | None = None
-
-    @abstractmethod
-    async def receive(self) -> str | bytes | Closed:
-        """Returns what came next; nothing may be asked for after `Closed`."""
-
-    async def pong(self) -> None:  # noqa: B027 - most transports have none
-        """Answers a heartbeat, where the transport has a way to."""
-
-
-class Look(NamedTuple):
-    """An answer as it comes, whatever it is.
-
-    Attributes:
-        status: of HTTP.
-        headers: by lower-case name.
-        certificate: the peer's, as `ssl.SSLSocket.getpeercert` has it; None without TLS.
-        body: its chunks.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    certificate: Mapping[str, Any] | None
-    body: Link
-
-
 class Web:
     """Connections to one server.
 
     Args:
+        url: on the server; where a redirect leads elsewhere, nothing secret is sent.
         settings: the bounds.
         headers: sent with every request, besides the token's.
         ssl_context: whom to trust; None for the system's choice.
     """
 
     def __init__(
-        self, settings: Settings, headers: Mapping[str, str], ssl_context: ssl.SSLContext | None
+        self,
+        url: str,
+        settings: Settings,
+        headers: Mapping[str, str],
+        ssl_context: ssl.SSLContext | None,
     ) -> None:
+        self._url = url
         self._settings = settings
         self._headers = headers
         self._ssl_context = ssl_context
@@ -163,9 +83,16 @@ class Web:
             headers={**self._headers, "Accept-Encoding": "identity", "Cache-Control": "no-store"},
             verify=trust,
             timeout=None,  # the follower has the limits of time
-            follow_redirects=True,  # the token is sent to the first host only
+            follow_redirects=True,  # httpx2 itself takes the token out
+            event_hooks={"request": [self._guard]},
         )
         return self
+
+    async def _guard(self, request: httpx2.Request) -> None:
+        """Keeps headers that may be secret from where a redirect leads."""
+        if request.url.host != httpx2.URL(self._url).host:
+            for name in self._headers:
+                request.headers.pop(name, None)
 
     async def __aexit__(self, *exception: Any) -> None:
         # Nothing in it waits for the peer for long, and half of it would leak.
@@ -221,7 +148,12 @@ class Web:
         timeout = httpx2.Timeout(self._settings.connect_timeout, read=patience)
         with _translated():
             async with self.http.stream(
-                method, url, headers=headers, content=content, timeout=timeout
+                method,
+                url,
+                headers=headers,
+                content=content,
+                timeout=timeout,
+                follow_redirects=method == "GET",  # a POST would become one, and do nothing
             ) as response:
                 most = self._settings.max_result_bytes + self._settings.max_message_bytes
                 data = await _read(response, most)
@@ -454,14 +386,19 @@ def _seconds(text: str | None) -> float | None:
 
 
 @contextlib.contextmanager
-def _translated() -> Any:
+def _translated() -> Generator[None]:
     """Tells what httpx2 raises in this file's own words."""
     try:
         yield
     except BaseExceptionGroup as group:
         # The WebSocket's own tasks: a peer that breaks the rules of the framing ends them.
         broken, rest = group.split((ProtocolError, httpx2.TransportError))
-        if rest is not None or broken is None:
+        if broken is None:
+            raise
+        cancelled = rest and rest.subgroup(anyio.get_cancelled_exc_class())
+        if cancelled is not None:
+            raise cancelled from None  # who is leaving does not ask how the connection ended
+        if rest is not None:
             raise
         raise Cut(_broken(broken)) from group
     except httpx2.InvalidURL as error:
@@ -477,7 +414,7 @@ def _translated() -> Any:
         raise Cut(_broken(error)) from error
 
 
-def _unreachable(error: Exception, kind: Any) -> FollowError:
+def _unreachable(error: Exception, kind: FollowErrorKind) -> FollowError:
     return FollowError(kind, f"The server cannot be reached: {_words(error)}.", retryable=True)
 
 

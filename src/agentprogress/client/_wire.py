@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from .._core.fold import Fold
+from .._core.frames import PROTOCOL
 from .._core.jsonable import is_list, is_object
 from ..events import EXACT
 from ..settings import Settings
@@ -149,7 +150,7 @@ def _checked(frame: object) -> Frame:
         return frame
     if kind == _VERSIONED and not _is_count(frame.get("protocol")):
         raise Malformed("welcome lacks protocol.")
-    if kind != _VERSIONED or frame["protocol"] == 1:
+    if kind != _VERSIONED or frame["protocol"] == PROTOCOL:
         for name, fits in _NEEDED.get(kind, {}).items():
             if not fits(frame.get(name)):
                 raise Malformed(f"{kind} lacks {name}.")

@@ -15,9 +15,10 @@ import anyio
 from pydantic_core import from_json
 
 from ..._core.jsonable import is_object
+from ...client._link import Closed, Look, Signs
 from ...client._urls import SessionUrl
 from ...client._verdicts import judge_answer
-from ...client._web import Closed, Look, Signs, Web
+from ...client._web import Web
 from ...client._wire import Answer
 from ...codes import CODES
 from ...settings import Settings

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ...client._web import Unreachable
+from ...client._link import Unreachable
 from ..terminal._text import counted
 from ._case import Answered, Case, Unseen, ask, milliseconds, mount_of, words_of
 from ._findings import HOST, WORKERS, Finding, Verdict, allow_origin

@@ -10,7 +10,8 @@ from typing import Final
 
 import anyio
 
-from ...client._web import Refused, Unreachable, Web
+from ...client._link import Refused, Unreachable
+from ...client._web import Web
 from ...client._wire import Malformed
 from ...settings import Settings
 from ..terminal._text import duration
@@ -59,7 +60,7 @@ async def _examine(question: Question, report: Report) -> int:
     headers = {"User-Agent": "agentprogress-doctor"}
     findings: list[Finding] = []
     with report:
-        async with Web(settings, headers, question.ssl_context) as web:
+        async with Web(question.url.route(""), settings, headers, question.ssl_context) as web:
             case = Case(question, web, settings)
             for name, check in _CHECKS:
                 report.begin(name)

@@ -10,7 +10,7 @@ import anyio
 
 from ..._core.sse_reader import SseReader
 from ...client._ladder import Transport
-from ...client._web import Closed, Link, Refused, Unreachable
+from ...client._link import Closed, Link, Refused, Unreachable
 from ...client._wire import Frame, Malformed, read_frame, read_frames
 from ..terminal._text import duration
 from ._case import UNWATCHED, Case, SessionState, Unseen

@@ -12,8 +12,8 @@ import anyio
 from ..._core.connection import SUBPROTOCOL
 from ..._core.sse_reader import SseReader
 from ...client._ladder import Transport
+from ...client._link import Closed, Link, Look, Refused
 from ...client._verdicts import judge_close, judge_frame
-from ...client._web import Closed, Link, Look, Refused
 from ...client._wire import Answer, Frame, read_frame, read_frames
 from ..terminal._text import duration
 from ._case import UNWATCHED, Case, SessionState, Unseen, ask, milliseconds, read_answer, words_of

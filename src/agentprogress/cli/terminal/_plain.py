@@ -16,7 +16,7 @@ from ...snapshot import Gap, SessionSnapshot, Snapshot
 from ._connection import Connection
 from ._text import clock, counted, duration, number, percent, pretty, safe_line, safe_lines, seconds
 
-__all__ = ["PlainLines", "connection_line", "note"]
+__all__ = ["PlainLines", "connection_line", "fetched_lines", "note"]
 
 Lines = Iterator[str]
 
@@ -61,10 +61,12 @@ class PlainLines:
 
     Args:
         zone: whose time lines begin with; None is this machine's.
+        fetches: whether a result that is only announced is fetched and told by somebody else.
     """
 
-    def __init__(self, zone: tzinfo | None = None) -> None:
+    def __init__(self, zone: tzinfo | None = None, *, fetches: bool = False) -> None:
         self._zone = zone
+        self._fetches = fetches
         self._steps: dict[str, _Step] = {}
         self._texts: dict[str, _Text] = {}
         self._started: datetime | None = None
@@ -100,7 +102,7 @@ class PlainLines:
         if state.status in _ENDED:
             reason = None if state.error is None else _reason(state.error)
             yield from self._ending(state.status, state.ended_at, reason)
-            yield from _result(state.result, state.result_bytes)
+            yield from self._result(state.result, state.result_bytes)
 
     def _take_over(self, state: SessionSnapshot) -> None:
         self._started = state.started_at
@@ -132,7 +134,7 @@ class PlainLines:
 
     def _session_completed(self, event: e.SessionCompleted) -> Lines:
         yield from self._ending("completed", event.time, None)
-        yield from _result(event.result, event.result_bytes)
+        yield from self._result(event.result, event.result_bytes)
 
     def _session_failed(self, event: e.SessionFailed) -> Lines:
         yield from self._ending("failed", event.time, _reason(event.error))
@@ -148,6 +150,12 @@ class PlainLines:
             yield from self._rest_of(message_id, at)
         text = f"{status}{_took(self._started, at)}" + (f": {reason}" if reason else "")
         yield self._line(at, text)
+
+    def _result(self, result: object, result_bytes: int | None) -> Lines:
+        if result is not None:
+            yield from _result_lines(result)
+        elif result_bytes is not None and not self._fetches:
+            yield note(f"the result has {number(result_bytes)} bytes and is at …/result")
 
     # Steps
 
@@ -281,6 +289,18 @@ def connection_line(connection: Connection) -> str:
     return note(f"{connection.words}{connection.circumstance}{advice}")
 
 
+def fetched_lines(text: str | None, size_bytes: int, where: str) -> list[str]:
+    """Returns the lines that tell of a result that was only announced.
+
+    Args:
+        text: what could be had of it; None for nothing.
+        size_bytes: how large the whole is.
+        where: its address.
+    """
+    lines = [] if text is None else list(_result_lines(text))
+    return [*lines, note(f"the result has {number(size_bytes)} bytes: curl {where}")]
+
+
 def note(text: str) -> str:
     """Returns a line that is about the watching and not of the session."""
     return _cut(f"-- {safe_line(text)}")
@@ -302,11 +322,7 @@ def _question(request_id: str, prompt: str) -> str:
     return f"question {request_id}: {prompt}"
 
 
-def _result(result: object, result_bytes: int | None) -> Lines:
-    if result is None:
-        if result_bytes is not None:
-            yield note(f"the result has {number(result_bytes)} bytes and is at …/result")
-        return
+def _result_lines(result: object) -> Lines:
     lines = safe_lines(result if isinstance(result, str) else pretty(result, _WIDTH))
     yield from map(_cut, lines[:_MAX_RESULT_LINES])
     if len(lines) > _MAX_RESULT_LINES:

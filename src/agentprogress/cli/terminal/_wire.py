@@ -33,7 +33,7 @@ def _escaped(found: re.Match[str]) -> str:
 def _wire(item: Event | Snapshot | Gap) -> dict[str, Any]:
     if isinstance(item, Snapshot):
         state = _plain(item.state.model_dump(by_alias=True))
-        return {"type": item.type, "seq": item.seq, "state": state}
+        return {"type": item.type, "seq": item.seq, "reset": item.reset, "state": state}
     if isinstance(item, Gap):
         return {
             "type": item.type,
