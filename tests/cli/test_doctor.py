@@ -16,7 +16,7 @@ from agentprogress.cli import main
 from agentprogress.cli.doctor._case import Question
 from agentprogress.cli.doctor._checks import days_left
 from agentprogress.cli.doctor._diagnosis import lines_of, painted
-from agentprogress.cli.doctor._findings import UPGRADE, Finding, Verdict
+from agentprogress.cli.doctor._findings import HOST, IDLE, UPGRADE, Finding, Verdict
 from tests.conformance.backend import ALLOWED_ORIGIN
 from tests.conformance.live import Live, Session
 from tests.conformance.servers import Target, start
@@ -25,6 +25,7 @@ from .doctoring import CHECKS, Altered, Doctor, InTurn, closed, serving
 from .programs import CLI
 from .terminal import in_terminal
 
+SERVERS = Path(__file__).parents[2] / "docs" / "servers.md"
 MOUNTED = Target("uvicorn", "starlette-mounted")
 
 
@@ -241,6 +242,14 @@ def test_a_finding_has_its_lines_below_it_and_fits_the_terminal() -> None:
         words = [line for line in shown if "word" in line]
         assert shown[0].startswith("✗ Upgrade")
         assert max(cell_len(line) for line in words) <= width
+
+
+def test_the_lines_for_proxies_are_those_of_the_documentation() -> None:
+    told = " ".join(SERVERS.read_text(encoding="utf-8").split())
+    for fix in (*UPGRADE, *HOST, *IDLE):
+        for line in fix.lines:
+            if fix.who == "nginx" or line.startswith("timeout"):
+                assert " ".join(line.partition("#")[0].split()) in told
 
 
 @pytest.mark.parametrize(

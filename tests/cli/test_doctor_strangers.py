@@ -43,6 +43,38 @@ def test_a_redirect_is_told_with_its_target(doctor: Doctor) -> None:
     assert "redirects (302) to https://login.example/" in doctor.sentence("Server")
 
 
+LONG_ID = "s_Ab3dW0rdZ5kYN9ZwS0QmLpX7Tc8v"
+OWN_ID = "invoices-of-november-2026"
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (f"https://h.example/p/sessions/{LONG_ID}?key=k", "https://h.example/p/sessions/s_Ab3d…:"),
+        (f"/login?next=/sessions/{OWN_ID}", "/login:"),
+        ("http://[broken", "an address that cannot be read:"),
+    ],
+)
+def test_a_redirect_tells_no_secret_of_its_target(
+    doctor: Doctor, location: str, shown: str
+) -> None:
+    with answering(302, b"", {"Location": location}) as address:
+        assert doctor.ask(f"{address}/sessions/{LONG_ID}?key=the-key-of-ann") == 1
+    assert f"redirects (302) to {shown} a WebSocket" in doctor.sentence("Server")
+
+
+def test_what_a_server_says_is_told_without_ids_queries_and_their_secrets(doctor: Doctor) -> None:
+    detail = f"No session '{OWN_ID}' for the-key-of-ann, but {LONG_ID} is at /x?key=the-key-of-bob."
+    problem = {"code": "session_unknown", "detail": detail}
+    headers = {"Content-Type": "application/problem+json"}
+    with answering(404, json.dumps(problem).encode(), headers) as address:
+        assert doctor.ask(f"{address}/sessions/{OWN_ID}?key=the-key-of-ann&a=b") == 1
+    told = "No session 'invoic…' for …, but s_Ab3d… is at /x?…"
+    assert doctor.sentence("Server") == told
+    for secret in (OWN_ID, LONG_ID, "the-key"):
+        assert secret not in doctor.printed
+
+
 def test_what_a_server_says_drives_no_terminal_and_tells_no_token(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

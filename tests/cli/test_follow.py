@@ -14,7 +14,6 @@ import pytest
 from agentprogress import SessionRegistry
 from agentprogress.access import Access, AccessRequest, allow_anyone
 from agentprogress.asgi import ProgressApp
-from agentprogress.cli._addresses import session_url
 from tests.http.peers import serving
 
 from .programs import CLI, running, started
@@ -74,6 +73,20 @@ async def test_a_session_that_completes_is_told_in_lines_with_its_result(server:
     assert told[2].startswith("phase read 100 % (2/2)")
     assert told[-1].startswith("completed in ")
     assert lines[-1] == '{"pages": 2}'
+
+
+@pytest.mark.parametrize("after", [None, 1])
+async def test_a_result_that_is_only_announced_is_fetched(
+    server: Server, after: int | None
+) -> None:
+    with server.registry.open() as session:
+        session.complete({"pages": ["x" * 30_000, "last"]})
+    cursor = [] if after is None else ["--after", f"{session.snapshot().epoch}-{after}"]
+    status, lines, errors = await followed(server.url(session.id), *cursor)
+    assert (status, errors) == (0, "")
+    assert "bytes and is at" not in "".join(lines)
+    assert '    "last"' in lines
+    assert lines[-1] == f"-- the result has 30,022 bytes: curl {server.url(session.id)}/result"
 
 
 async def test_the_exit_status_is_the_outcome(server: Server) -> None:
@@ -139,14 +152,6 @@ async def test_events_are_told_as_they_come() -> None:
         assert await follower.exit_status() == 0
 
 
-def test_the_addresses_that_are_printed_are_the_sessions() -> None:
-    url = "https://host/progress/sessions/s_1"
-    for route in ("", "/view", "/events", "/result", "/ws/"):
-        assert session_url(url + route) == url
-    assert session_url(f"{url}/view?a=b#c") == f"{url}?a=b#c"
-    assert session_url("http://host/view") == "http://host/view"
-
-
 @posix
 async def test_a_closed_pipe_ends_it_quietly(server: Server) -> None:
     with server.registry.open() as session:
@@ -157,6 +162,27 @@ async def test_a_closed_pipe_ends_it_quietly(server: Server) -> None:
         lines = (await program.rest()).decode().splitlines()
         assert lines[1:] == ["141 0"]
         assert await program.errors() == ""
+
+
+@posix
+async def test_a_closed_pipe_ends_it_also_while_the_server_is_away() -> None:
+    command = '"$@" | head -1; echo "${PIPESTATUS[*]}"'
+    async with started(["bash", "-c", command, "-", *FOLLOW, refused()]) as program:
+        lines = (await program.rest()).decode().splitlines()
+        assert lines[0].startswith("-- reconnecting")
+        assert lines[1:] == ["141 0"]
+        assert await program.errors() == ""
+
+
+@posix
+async def test_an_interrupt_is_at_once_also_while_nobody_reads(server: Server) -> None:
+    with server.registry.open() as session:
+        for _ in range(900):
+            session.log("x" * 3000)
+    async with started([*FOLLOW, server.url(session.id), "--json"]) as program:
+        await program.line()
+        program.interrupt()
+        assert await program.exit_status() == 130
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -259,6 +285,15 @@ async def test_a_terminal_shows_the_tree_and_keeps_the_last_frame(server: Server
         assert "✓ the session has ended" in found
         assert terminal.surface.scrolled == []
         assert not terminal.surface.hidden
+
+
+@posix
+async def test_a_terminal_shows_a_result_that_is_only_announced(server: Server) -> None:
+    with server.registry.open(title="Report") as session:
+        session.complete(["first", "x" * 30_000])
+    async with in_terminal([*FOLLOW, server.url(session.id)]) as terminal:
+        assert await terminal.exit_status() == 0
+    assert '  "first",' in terminal.surface.text
 
 
 @posix

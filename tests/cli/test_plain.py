@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given
 
 from agentprogress._core.jsonable import clean_text
+from agentprogress.cli._target import bounded
 from agentprogress.cli.terminal._connection import Connection
-from agentprogress.cli.terminal._plain import MAX_CHARS, PlainLines, connection_line
+from agentprogress.cli.terminal._plain import (
+    MAX_CHARS,
+    PlainLines,
+    connection_line,
+    fetched_lines,
+)
 from agentprogress.cli.terminal._wire import json_line
 from agentprogress.events import CustomEvent, parse_event
 from agentprogress.snapshot import Gap, Snapshot
@@ -167,6 +173,21 @@ def test_a_snapshot_of_the_end_has_the_outcome() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", [None, "one\ntwo"])
+def test_a_result_that_was_only_announced_is_told_and_where_the_whole_is(text: str | None) -> None:
+    where = "https://h.example/sessions/job-7/result?a=b&c=d"
+    *shown, last = fetched_lines(text, 20_000, where)
+    assert shown == (text or "").splitlines()
+    assert last == f"-- the result has 20,000 bytes: curl '{where}'"
+
+
+def test_a_large_result_is_cut_and_only_made_as_far_as_it_is_shown() -> None:
+    assert bounded("x" * 100_000) == "x" * 65_536 + "…"
+    assert bounded(list(range(1_000_000)))[:9] == "[\n  0,\n  "
+    assert len(bounded(list(range(1_000_000)))) == 65_537
+    assert bounded({"a": 1}) == '{"a": 1}'
+
+
 @pytest.mark.parametrize(
     ("connection", "line"),
     [
@@ -250,7 +271,8 @@ def test_a_snapshot_and_a_gap_are_json_lines_too() -> None:
         .tell("input.requested", request_id="q", prompt="?", schema={"type": "null"})
     )
     frame = json.loads(json_line(Snapshot(scene.snapshot)))
-    assert (frame["type"], frame["seq"]) == ("snapshot", 2)
+    assert (frame["type"], frame["seq"], frame["reset"]) == ("snapshot", 2, False)
+    assert json.loads(json_line(Snapshot(scene.snapshot, reset=True)))["reset"] is True
     assert frame["state"]["started_at"] == "2026-11-22T12:00:00.000Z"
     assert frame["state"]["requests"][0]["schema"] == {"type": "null"}
     assert frame["state"]["ended_at"] is None

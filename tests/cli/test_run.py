@@ -271,6 +271,19 @@ async def test_the_second_ctrl_c_is_at_once() -> None:
         assert not is_alive(pid)
 
 
+async def test_the_second_ctrl_c_is_at_once_also_while_nobody_reads_the_output() -> None:
+    async with running("sh", "-c", "exec yes $(printf %03000d 0)") as program:
+        logs = 0
+        async for _, frame in frames(program.url):
+            logs += frame["type"] == "log.message"
+            if frame["type"] == "cancel.requested":
+                break
+            if logs == 60:
+                program.interrupt()
+        program.interrupt()
+        assert await program.exit_status() == 128 + signal.SIGINT
+
+
 async def test_ctrl_c_after_the_end_leaves_the_commands_exit_status() -> None:
     async with running("true") as program:
         assert "until Ctrl-C" in await program.line()

@@ -17,7 +17,7 @@ from ..client._urls import SessionUrl
 from ..errors import FollowError
 from ..events import Event
 from ..snapshot import Gap, Snapshot
-from ._output import Pen, Printer
+from ._output import Pen, Printer, until_unread
 from ._signals import Interrupts
 from ._target import COULD_NOT_FOLLOW, Ending, Target, connection_of, fetch_result, notices
 from .terminal._connection import Connection
@@ -112,35 +112,41 @@ async def _as_lines(target: Target, output: _Output) -> int:
     """Follows until the end, or until nobody reads any more.
 
     Raises:
+        InvalidUrl: it is no URL of a session.
         OSError: standard output cannot be written to.
     """
-    with (
-        Pen(sys.stdout.fileno()) as out_pen,
-        Pen(sys.stderr.fileno()) as errors_pen,
-        anyio.CancelScope() as everything,
-    ):
-        streams = _Streams(
-            Printer(sys.stdout, out_pen, everything.cancel),
-            Printer(sys.stderr, errors_pen, lambda: None),
-        )
-        with notices(lambda text: streams.errors.add(note(text))):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(streams.out.keep)
-                tasks.start_soon(streams.errors.keep)
-                status = await _print_all(target, output, streams)
-                tasks.cancel_scope.cancel()
-        return status
-    assert streams.out.broken is not None, "nothing else cancels"
-    raise streams.out.broken
 
-
-async def _print_all(target: Target, output: _Output, streams: _Streams) -> int:
     def on_state(_: FollowState) -> None:
         line = output.connection(connection_of(feed))
         if line is not None:
             streams.out.add(line)
 
     feed = target.feed(on_state)
+    everything = anyio.CancelScope()
+    out, errors = Pen(sys.stdout.fileno()), Pen(sys.stderr.fileno())
+    streams = _Streams(
+        Printer(sys.stdout, out, everything.cancel),
+        Printer(sys.stderr, errors, lambda: None),
+    )
+    status = COULD_NOT_FOLLOW
+    with out, errors, notices(lambda text: streams.errors.add(note(text))), everything:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.out.keep)
+            tasks.start_soon(streams.errors.keep)
+            tasks.start_soon(_end_unread, streams.out)
+            status = await _print_all(feed, output, streams)
+            tasks.cancel_scope.cancel()
+    if streams.out.broken is not None:
+        raise streams.out.broken
+    return status
+
+
+async def _end_unread(out: Printer) -> None:
+    await until_unread(sys.stdout.fileno())
+    out.give_up(BrokenPipeError())
+
+
+async def _print_all(feed: Feed, output: _Output, streams: _Streams) -> int:
     ending = Ending()
     try:
         async with feed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ import anyio
 
 from .._wakeup import LoopRef, Wakeup
 
-__all__ = ["Pen", "Printer", "forget_output", "say"]
+__all__ = ["Pen", "Printer", "forget_output", "say", "tell", "until_unread"]
 
 # What may not wait and cannot be written yet is kept up to here; older lines go.
 _MAX_ADDED: Final = 100
@@ -32,6 +33,30 @@ def say(line: str) -> None:
 def forget_output() -> None:
     """Sends to nowhere what is still buffered: it would fail again when the interpreter exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def tell(line: str) -> None:
+    """Prints a line as soon as there is room; a reader that has gone is no error."""
+    with Pen(sys.stdout.fileno()) as pen:
+        await Printer(sys.stdout, pen, on_broken=lambda: None).print([line])
+
+
+async def until_unread(descriptor: int) -> None:
+    """Waits until the reader of a pipe has gone; for ever where that cannot be seen.
+
+    Else only who writes learns of it, and there may be nothing to write for long.
+    """
+    gone = Wakeup(LoopRef())
+
+    def watch() -> None:
+        watched = select.poll()
+        watched.register(descriptor, 0)  # errors are told in any case
+        watched.poll()
+        gone.set()
+
+    if hasattr(select, "poll"):  # not on Windows
+        threading.Thread(target=watch, name="agentprogress reader", daemon=True).start()
+    await gone.event.wait()
 
 
 class _Order:
@@ -129,6 +154,11 @@ class Printer:
         try:
             await self._pen.write(text.encode(self._encoding, "backslashreplace"))
         except OSError as error:
+            self.give_up(error)
+
+    def give_up(self, error: OSError) -> None:
+        """Writes nothing more."""
+        if self.broken is None:
             self.broken = error
             self._on_broken()
 

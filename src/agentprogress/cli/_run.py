@@ -21,6 +21,7 @@ from ..errors import PublicError, SessionCancelled
 from ..session import ProgressSession
 from ..step import Step
 from ._lines import Line, LineSplitter, clean_line
+from ._output import Pen
 
 __all__ = ["GRACE_SECONDS", "Command"]
 
@@ -99,9 +100,10 @@ class Command:
                 os.close(out_end)
                 os.close(err_end)
             self._started = True
+            pens = (None, None) if self._quiet else (_pen(pipes, 1), _pen(pipes, 2))
             readers = (
-                _Reader(out, session, step, None, None if self._quiet else 1),
-                _Reader(err, session, step, "stderr", None if self._quiet else 2),
+                _Reader(out, session, step, None, pens[0]),
+                _Reader(err, session, step, "stderr", pens[1]),
             )
             try:
                 async with anyio.create_task_group() as tasks:
@@ -174,6 +176,10 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
     return read, write
 
 
+def _pen(stack: contextlib.ExitStack, descriptor: int) -> Pen:
+    return stack.enter_context(Pen(descriptor))
+
+
 def _ended(returncode: int) -> str:
     if returncode > 0:
         return f"exited with status {returncode}"
@@ -191,7 +197,7 @@ class _Reader:
         session: flushed, so that a fast command waits for those who follow it.
         step: gets the lines and the progress message.
         logger: the lines' source.
-        passed_to: the descriptor that gets every byte as it is; None for none.
+        passed_to: gets every byte as it is; None for none.
     """
 
     def __init__(
@@ -200,7 +206,7 @@ class _Reader:
         session: ProgressSession,
         step: Step,
         logger: str | None,
-        passed_to: int | None,
+        passed_to: Pen | None,
     ) -> None:
         self._pipe = pipe
         self._session = session
@@ -275,14 +281,6 @@ class _Reader:
         if self._passed_to is not None:
             try:
                 # A terminal that is paused blocks; everybody else goes on.
-                await anyio.to_thread.run_sync(
-                    _write_all, self._passed_to, data, abandon_on_cancel=True
-                )
+                await self._passed_to.write(data)
             except OSError:  # nobody reads it any more
                 self._passed_to = None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

@@ -21,7 +21,7 @@ from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
 from ._listen import CannotServe, listen, origin
-from ._output import say
+from ._output import say, tell
 from ._signals import Interrupts
 from ._site import MOUNT, Site
 
@@ -143,10 +143,13 @@ async def _serve(
             linger = options.linger
             if linger is None and not job.worth_staying:
                 linger = 0
-            if linger is None and not interrupts.asked.is_set():
-                say(f"The session is {status} and stays here until Ctrl-C.")
-            with anyio.move_on_after(linger):
-                await interrupts.asked.wait()
+            async with anyio.create_task_group() as telling:
+                if linger is None and not interrupts.asked.is_set():
+                    words = f"The session is {status} and stays here until Ctrl-C."
+                    telling.start_soon(tell, words)
+                with anyio.move_on_after(linger):
+                    await interrupts.asked.wait()
+                telling.cancel_scope.cancel()
     return ending or Ending("cancelled", interrupts.signal_number)
 
 

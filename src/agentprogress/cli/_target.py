@@ -20,7 +20,15 @@ from ..snapshot import Gap, Snapshot
 from .terminal._connection import Connection
 from .terminal._text import pretty
 
-__all__ = ["COULD_NOT_FOLLOW", "Ending", "Target", "connection_of", "fetch_result", "notices"]
+__all__ = [
+    "COULD_NOT_FOLLOW",
+    "Ending",
+    "Target",
+    "bounded",
+    "connection_of",
+    "fetch_result",
+    "notices",
+]
 
 COULD_NOT_FOLLOW = 3
 _STATUSES = {"completed": 0, "failed": 1, "cancelled": 2, "lost": 2}
@@ -121,11 +129,12 @@ async def fetch_result(feed: Feed) -> str | None:
         It as it is shown, cut where it is long; None when it could not be had.
     """
     with anyio.move_on_after(_SETTINGS.control_timeout), contextlib.suppress(FollowError, NoResult):
-        return _bounded(await feed.result())
+        return bounded(await feed.result())
     return None
 
 
-def _bounded(result: object) -> str:
+def bounded(result: object) -> str:
+    """Returns a result as text, cut where it is longer than anybody reads."""
     if isinstance(result, str):
         text = result[: _MAX_RESULT_CHARS + 1]
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 
 import anyio
 
 from ..registry import SessionRegistry
-from ._output import say
+from ._output import Pen, Printer
 from .terminal._connection import Connection
 from .terminal._plain import PlainLines
 from .terminal._screen import Screen, Sight, is_terminal
@@ -27,10 +28,12 @@ async def watch(registry: SessionRegistry, session_id: str) -> None:
 
 async def _as_lines(registry: SessionRegistry, session_id: str) -> None:
     plain = PlainLines()
-    async with registry.subscribe(session_id) as subscription:
-        async for item in subscription:
-            for line in plain.lines(item):
-                say(line)
+    with Pen(sys.stdout.fileno()) as pen:
+        # Where nobody reads any more, the command goes on.
+        printer = Printer(sys.stdout, pen, on_broken=lambda: None)
+        async with registry.subscribe(session_id) as subscription:
+            async for item in subscription:
+                await printer.print(plain.lines(item))
 
 
 async def _in_terminal(registry: SessionRegistry, session_id: str) -> None:

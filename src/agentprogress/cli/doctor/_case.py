@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import anyio
 from pydantic_core import from_json
 
 from ..._core.jsonable import is_object
-from ...client._link import Closed, Look, Signs
+from ...client._attempt import Attempt
+from ...client._ladder import Transport
+from ...client._link import Closed, Look
+from ...client._steps import Dial
 from ...client._urls import SessionUrl
 from ...client._verdicts import judge_answer
 from ...client._web import Web
-from ...client._wire import Answer
+from ...client._wire import Answer, Frame
 from ...codes import CODES
 from ...settings import Settings
+from .._addresses import discreet, session_url, shown_address, shown_id
 from ..terminal._text import safe_line
 from ._findings import Finding, Fix, Verdict
 
 __all__ = [
-    "UNWATCHED",
     "Answered",
     "Case",
     "Question",
     "SessionState",
     "Unseen",
     "ask",
+    "frame_reader",
     "milliseconds",
     "mount_of",
     "read_answer",
@@ -40,23 +45,15 @@ __all__ = [
 ]
 
 _SESSION = re.compile(r"(.*)/sessions/([^/]+)")
-# The path of a session's page, or of another of its routes, is taken for the session's.
-_ROUTE = re.compile(r"/(?:view|events|ws|page|result)\Z")
 # No application has it: ids of applications are words, generated ones begin with `s_`.
 _NOBODY = "agentprogress-doctor"
 # What may stand in a header's value (RFC 9110, 5.5), and an origin as browsers write it.
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 _ORIGIN = re.compile(r"https?://[!-.0-~]+|null", re.ASCII)
 _MAX_SENTENCE_CHARS: Final = 400
-_MAX_SHOWN_ID_CHARS: Final = 12
+# A value in a query that is shorter says nothing, and stands in too many words.
+_LEAST_SECRET_CHARS: Final = 8
 _OK, _REDIRECTS = 200, range(300, 400)
-
-
-def _nothing() -> None:
-    """What is made of a sign that nobody needs."""
-
-
-UNWATCHED: Final = Signs(_nothing, _nothing)
 
 
 class Unseen(Exception):
@@ -96,10 +93,8 @@ class Question:
             ValueError: the token or the origin cannot be sent.
         """
         _check_sendable(more.get("token"), more.get("origin"))
-        bare, mark, query = address.partition("#")[0].partition("?")
+        bare, mark, query = session_url(address.partition("#")[0]).partition("?")
         bare = bare.rstrip("/")
-        if "/sessions/" in bare:
-            bare = _ROUTE.sub("", bare)
         names_session = _SESSION.fullmatch(bare) is not None
         if not names_session:
             bare = f"{bare.removesuffix('/sessions')}/sessions/{_NOBODY}"
@@ -113,15 +108,21 @@ class Question:
 
     @property
     def shown(self) -> str:
-        """The address for a report that is passed on: who knows a session's id may follow it."""
-        mount = mount_of(self.url)
-        told = f"{self.own_origin}{mount.path}"
-        if not self.names_session:
-            return safe_line(told)
-        session_id = self.url.session_id
-        if len(session_id) > _MAX_SHOWN_ID_CHARS:
-            session_id = f"{session_id[: _MAX_SHOWN_ID_CHARS // 2]}…"
-        return safe_line(f"{told}/sessions/{session_id}")
+        """The address for a report that is passed on."""
+        path = self.url.path if self.names_session else mount_of(self.url).path
+        return safe_line(shown_address(f"{self.own_origin}{path}"))
+
+    def discreet(self, text: str) -> str:
+        """Returns somebody's text without the token, and without what of an address is secret."""
+        if self.token:
+            text = text.replace(self.token, "…")
+        for _, value in parse_qsl(self.url.query):
+            if len(value) >= _LEAST_SECRET_CHARS:
+                text = text.replace(value, "…")
+        if self.names_session:
+            session_id = self.url.session_id
+            text = text.replace(session_id, shown_id(session_id))
+        return discreet(text)
 
 
 def _check_sendable(token: str | None, origin: str | None) -> None:
@@ -241,9 +242,7 @@ class Case:
         self, name: str, verdict: Verdict, sentence: str, fixes: tuple[Fix, ...] = ()
     ) -> Finding:
         """Returns a finding whose sentence is fit for a terminal and a report."""
-        told = safe_line(sentence)
-        if self.question.token:
-            told = told.replace(self.question.token, "…")
+        told = self.question.discreet(safe_line(sentence))
         if len(told) > _MAX_SENTENCE_CHARS:
             told = f"{told[: _MAX_SENTENCE_CHARS - 1]}…"
         return Finding(name, verdict, told, fixes)
@@ -279,13 +278,23 @@ async def read_answer(case: Case, look: Look, began: float) -> Answered:
     return Answered(look.status, look.headers, look.certificate, bytes(body), seconds)
 
 
+def frame_reader(case: Case, transport: Transport) -> Callable[[str | bytes], list[Frame]]:
+    """Returns what reads the bytes of one connection into frames, as clients do.
+
+    What it returns raises `Malformed` and `MessageTooLarge`.
+    """
+    dial = Dial(transport, cursor=None, waits=False, renew_token=False)
+    attempt = Attempt(dial, 0.0, case.settings, case.settings.heartbeat_interval)
+    return lambda data: list(attempt.frames(data))
+
+
 def words_of(answered: Answered) -> str:
     """Returns a sentence about an answer that is not what was asked for."""
     target = answered.headers.get("location")
     if answered.status in _REDIRECTS and target is not None:
         return (
-            f"It redirects ({answered.status}) to {target}: a WebSocket cannot follow that. Use "
-            "that address, or let requests for sessions pass."
+            f"It redirects ({answered.status}) to {shown_address(target)}: a WebSocket cannot "
+            "follow that. Use that address, or let requests for sessions pass."
         )
     return str(judge_answer(answered.answer).error)
 

@@ -94,7 +94,8 @@ UPGRADE: Final = _fixes(
         "nginx": (
             "proxy_http_version 1.1;",
             "proxy_set_header Upgrade $http_upgrade;",
-            'proxy_set_header Connection "upgrade";',
+            "proxy_set_header Connection $connection_upgrade;",
+            "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }  # beside `server`",
         ),
         "HAProxy": "passes it on in `mode http`: remove what deletes the header Upgrade",
         "Caddy": "reverse_proxy passes it on: remove `header_up -Upgrade` and `-Connection`",

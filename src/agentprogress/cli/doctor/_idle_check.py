@@ -8,12 +8,11 @@ from typing import Final
 
 import anyio
 
-from ..._core.sse_reader import SseReader
 from ...client._ladder import Transport
 from ...client._link import Closed, Link, Refused, Unreachable
-from ...client._wire import Frame, Malformed, read_frame, read_frames
+from ...client._wire import Malformed
 from ..terminal._text import duration
-from ._case import UNWATCHED, Case, SessionState, Unseen
+from ._case import Case, SessionState, Unseen, frame_reader
 from ._findings import BUFFERING, IDLE, Finding, Verdict
 
 __all__ = ["check_idle"]
@@ -113,7 +112,7 @@ async def _keep(case: Case, session: SessionState, watch: _Watch) -> None:
         url = case.url.route("events", session.cursor)
     with anyio.move_on_after(case.question.idle) as limit:
         try:
-            async with case.web.open(watch.transport, url, case.question.token, UNWATCHED) as link:
+            async with case.web.open(watch.transport, url, case.question.token) as link:
                 watch.how = await _listen(case, link, watch)
         except (Refused, Unreachable, Malformed, ValueError):
             # Why there is none is told by the checks before.
@@ -123,7 +122,7 @@ async def _keep(case: Case, session: SessionState, watch: _Watch) -> None:
 
 
 async def _listen(case: Case, link: Link, watch: _Watch) -> _How:
-    reader = SseReader(case.settings.max_message_bytes)
+    read = frame_reader(case, watch.transport)
     while True:
         began = anyio.current_time()
         try:
@@ -132,7 +131,7 @@ async def _listen(case: Case, link: Link, watch: _Watch) -> _How:
             watch.silence = max(watch.silence, anyio.current_time() - began)
         if isinstance(received, Closed):
             return _How.UNOPENED if watch.interval is None else _How.CUT
-        for frame in _frames(reader, watch.transport, received):
+        for frame in read(received):
             if frame["type"] == "welcome":
                 watch.interval, watch.silence = float(frame["heartbeat_interval"]), 0.0
             elif frame["type"] == "heartbeat":
@@ -142,10 +141,3 @@ async def _listen(case: Case, link: Link, watch: _Watch) -> _How:
                 await link.pong()
             elif frame["type"] in _LAST:
                 return _How.OVER
-
-
-def _frames(reader: SseReader, transport: Transport, received: str | bytes) -> list[Frame]:
-    if transport is Transport.WEBSOCKET:
-        return read_frames(received)
-    data = received if isinstance(received, bytes) else received.encode()
-    return [read_frame(message.data) for message in reader.feed(data)]

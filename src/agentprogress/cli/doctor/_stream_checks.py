@@ -10,13 +10,21 @@ from typing import Final
 import anyio
 
 from ..._core.connection import SUBPROTOCOL
-from ..._core.sse_reader import SseReader
 from ...client._ladder import Transport
 from ...client._link import Closed, Link, Look, Refused
 from ...client._verdicts import judge_close, judge_frame
-from ...client._wire import Answer, Frame, read_frame, read_frames
+from ...client._wire import Answer, Frame
 from ..terminal._text import duration
-from ._case import UNWATCHED, Case, SessionState, Unseen, ask, milliseconds, read_answer, words_of
+from ._case import (
+    Case,
+    SessionState,
+    Unseen,
+    ask,
+    frame_reader,
+    milliseconds,
+    read_answer,
+    words_of,
+)
 from ._findings import BUFFERING, COMPRESSION, HEADERS, UPGRADE, Finding, Verdict
 
 __all__ = ["check_buffering", "check_compression", "check_headers", "check_upgrade"]
@@ -58,7 +66,7 @@ async def check_upgrade(case: Case) -> Finding:
         if received.code is not None:
             why = f": {judge_close(received.code).error}"
         return case.found(name, Verdict.FAILED, f"A WebSocket was accepted and closed{why}")
-    first = read_frames(received)[0]
+    first = frame_reader(case, Transport.WEBSOCKET)(received)[0]
     if first["type"] == "welcome":
         return _welcomed(case, name, took, subprotocol)
     if first["type"] == "error" and case.session is None:
@@ -81,7 +89,7 @@ def _welcomed(case: Case, name: str, took: float, subprotocol: str | None) -> Fi
 def _websocket(case: Case) -> AbstractAsyncContextManager[Link]:
     after = None if case.session is None else case.session.cursor
     url = case.url.websocket(after)
-    return case.web.open(Transport.WEBSOCKET, url, case.question.token, UNWATCHED)
+    return case.web.open(Transport.WEBSOCKET, url, case.question.token)
 
 
 def _refusal(answer: Answer) -> str:
@@ -137,7 +145,7 @@ async def _open_stream(
     """Opens an event stream at the head, so that its welcome is all that comes, and reads that."""
     opening = _Opening()
     began = anyio.current_time()
-    reader = SseReader(case.settings.max_message_bytes)
+    read = frame_reader(case, Transport.SSE)
     asked = {"Accept": _EVENT_STREAM, **(headers or {})}
     url = case.url.route("events", session.cursor)
     with anyio.move_on_after(_patience(case)):
@@ -152,8 +160,7 @@ async def _open_stream(
                 if isinstance(chunk, Closed):
                     break
                 opening.seconds = opening.seconds or anyio.current_time() - began
-                data = chunk if isinstance(chunk, bytes) else chunk.encode()
-                opening.frames += [read_frame(message.data) for message in reader.feed(data)]
+                opening.frames += read(chunk)
     return opening
 
 

@@ -5,6 +5,7 @@ Pure: items in, lines out. Bounded: long lines are cut, progress is told when it
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -298,7 +299,7 @@ def fetched_lines(text: str | None, size_bytes: int, where: str) -> list[str]:
         where: its address.
     """
     lines = [] if text is None else list(_result_lines(text))
-    return [*lines, note(f"the result has {number(size_bytes)} bytes: curl {where}")]
+    return [*lines, note(f"the result has {number(size_bytes)} bytes: curl {shlex.quote(where)}")]
 
 
 def note(text: str) -> str:
