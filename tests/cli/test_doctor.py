@@ -201,7 +201,8 @@ def test_compression_that_holds_streams_back_is_a_failure(
     app: ProgressApp, session_id: str, doctor: Doctor
 ) -> None:
     with serving(Altered(app, squeeze=True)) as address:
-        assert doctor.ask(f"{address}/sessions/{session_id}", "--requests", "1") == 1
+        url = f"{address}/sessions/{session_id}"
+        assert doctor.ask(url, "--requests", "1", "--timeout", "2") == 1
     assert doctor.of("failed") == ["Compression"]
     assert "compressed (gzip), and nothing came of one within" in doctor.sentence("Compression")
 

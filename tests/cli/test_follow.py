@@ -1,66 +1,62 @@
-"""`agentprogress follow` as people use it: a real process that follows a real server."""
+"""`agentprogress follow` with a real server: a process where pipes or signals matter."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import socket
+import os
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from agentprogress import SessionRegistry
+from agentprogress._asgi import Message, Receive, Scope, Send
 from agentprogress.access import Access, AccessRequest, allow_anyone
 from agentprogress.asgi import ProgressApp
+from agentprogress.cli import main
+from agentprogress.settings import Settings
 from tests.http.peers import serving
 
-from .programs import CLI, running, started
-from .terminal import in_terminal
+from .following import FOLLOW, Server, refused
+from .programs import PATIENCE, running, started
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 
-FOLLOW = (*CLI, "follow")
-
-
-class Server:
-    """A server in this process, and the registry behind it."""
-
-    def __init__(self, registry: SessionRegistry, address: str) -> None:
-        self.registry = registry
-        self.address = address
-
-    def url(self, session_id: str) -> str:
-        return f"{self.address}/sessions/{session_id}"
+Followed = Callable[..., Awaitable[tuple[int, list[str], str]]]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    registry = SessionRegistry()
-    async with serving(ProgressApp(registry, allow_anyone)) as address:
-        yield Server(registry, address)
+def followed(capfd: pytest.CaptureFixture[str]) -> Followed:
+    """Follows to the end, beside the server: exit status, lines, errors."""
 
+    def follow(arguments: Sequence[str]) -> int:
+        try:
+            return main(["follow", *arguments])
+        except SystemExit as exited:
+            return exited.code if isinstance(exited.code, int) else -1
 
-def refused() -> str:
-    """Returns the address of a session where no server is."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}/sessions/s_x"
+    async def follow_beside(*arguments: str) -> tuple[int, list[str], str]:
+        with anyio.fail_after(PATIENCE):
+            status = await anyio.to_thread.run_sync(follow, arguments, abandon_on_cancel=True)
+        output, errors = capfd.readouterr()
+        return status, output.splitlines(), errors
 
-
-async def followed(*arguments: str) -> tuple[int, list[str], str]:
-    """Follows to the end: exit status, lines, errors."""
-    async with started([*FOLLOW, *arguments]) as program:
-        output = (await program.rest()).decode()
-        return await program.exit_status(), output.splitlines(), await program.errors()
+    return follow_beside
 
 
 # Outcomes
 
 
-async def test_a_session_that_completes_is_told_in_lines_with_its_result(server: Server) -> None:
+async def test_a_session_that_completes_is_told_in_lines_with_its_result(
+    server: Server, followed: Followed
+) -> None:
     with server.registry.open(title="Report") as session:
         with session.phase("read", total=2) as phase:
             phase.advance(2)
@@ -77,7 +73,7 @@ async def test_a_session_that_completes_is_told_in_lines_with_its_result(server:
 
 @pytest.mark.parametrize("after", [None, 1])
 async def test_a_result_that_is_only_announced_is_fetched(
-    server: Server, after: int | None
+    server: Server, after: int | None, followed: Followed
 ) -> None:
     with server.registry.open() as session:
         session.complete({"pages": ["x" * 30_000, "last"]})
@@ -86,10 +82,10 @@ async def test_a_result_that_is_only_announced_is_fetched(
     assert (status, errors) == (0, "")
     assert "bytes and is at" not in "".join(lines)
     assert '    "last"' in lines
-    assert lines[-1] == f"-- the result has 30,022 bytes: curl {server.url(session.id)}/result"
+    assert lines[-1] == f"-- the result has 30,021 bytes: curl {server.url(session.id)}/result"
 
 
-async def test_the_exit_status_is_the_outcome(server: Server) -> None:
+async def test_the_exit_status_is_the_outcome(server: Server, followed: Followed) -> None:
     with pytest.raises(ValueError, match="no"), server.registry.open() as failed:
         raise ValueError("no")
     reserved = [(await server.registry.reserve())["session_id"] for _ in range(2)]
@@ -100,7 +96,7 @@ async def test_the_exit_status_is_the_outcome(server: Server) -> None:
     assert (await followed(refused(), "--max-attempts", "1"))[0] == 3
 
 
-async def test_who_could_not_follow_is_told_why_and_what_to_do() -> None:
+async def test_who_could_not_follow_is_told_why_and_what_to_do(followed: Followed) -> None:
     status, lines, errors = await followed(refused(), "--max-attempts", "1")
     assert (status, [line for line in lines if not line.startswith("-- ")]) == (3, [])
     assert errors.startswith("agentprogress: gave up: ")
@@ -112,7 +108,9 @@ async def test_who_could_not_follow_is_told_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "long-poll"])
-async def test_json_is_every_event_once_by_every_transport(server: Server, transport: str) -> None:
+async def test_json_is_every_event_once_by_every_transport(
+    server: Server, transport: str, followed: Followed
+) -> None:
     with server.registry.open() as session:
         for number in range(300):
             session.log(f"line {number}")
@@ -126,7 +124,7 @@ async def test_json_is_every_event_once_by_every_transport(server: Server, trans
     assert events[-1]["type"] == "session.completed"
 
 
-async def test_it_goes_on_after_a_cursor(server: Server) -> None:
+async def test_it_goes_on_after_a_cursor(server: Server, followed: Followed) -> None:
     with server.registry.open() as session:
         session.log("one")
         session.log("two")
@@ -174,15 +172,55 @@ async def test_a_closed_pipe_ends_it_also_while_the_server_is_away() -> None:
         assert await program.errors() == ""
 
 
+@dataclass
+class Answered:
+    """Serves an application, and knows when a client has answered its second heartbeat."""
+
+    app: ProgressApp
+    twice: anyio.Event = field(default_factory=anyio.Event)
+    pongs: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched() -> Message:
+            message = await receive()
+            self.pongs += '"pong"' in (message.get("text") or "")
+            if self.pongs == 2:
+                self.twice.set()
+            return message
+
+        await self.app(scope, watched, send)
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The end of a pipe that is written to; nobody reads it, and nothing more goes in."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writer, b"." * size):
+                pass
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(writer)
+    os.close(reader)
+
+
 @posix
-async def test_an_interrupt_is_at_once_also_while_nobody_reads(server: Server) -> None:
-    with server.registry.open() as session:
-        for _ in range(900):
-            session.log("x" * 3000)
-    async with started([*FOLLOW, server.url(session.id), "--json"]) as program:
-        await program.line()
-        program.interrupt()
-        assert await program.exit_status() == 130
+@pytest.mark.parametrize("form", [[], ["--json"]])
+async def test_a_reader_that_stops_costs_neither_the_connection_nor_ctrl_c(
+    full_pipe: int, form: list[str]
+) -> None:
+    registry = SessionRegistry(Settings(heartbeat_interval=1))
+    app = Answered(ProgressApp(registry, allow_anyone))
+    with anyio.fail_after(PATIENCE):
+        async with serving(app) as address:
+            with registry.open() as session:
+                command = [*FOLLOW, f"{address}/sessions/{session.id}", *form]
+                async with await anyio.open_process(command, stdout=full_pipe) as process:
+                    await app.twice.wait()
+                    process.send_signal(signal.SIGINT)
+                    assert await process.wait() == 130
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -233,7 +271,9 @@ async def test_an_interrupt_leaves_quietly_and_the_session_goes_on(server: Serve
         ([], "URL"),
     ],
 )
-async def test_misuse_is_status_2_with_a_sentence(arguments: list[str], words: str) -> None:
+async def test_misuse_is_status_2_with_a_sentence(
+    arguments: list[str], words: str, followed: Followed
+) -> None:
     status, lines, errors = await followed(*arguments)
     assert (status, lines) == (2, [])
     assert "usage: agentprogress follow" in errors
@@ -241,7 +281,7 @@ async def test_misuse_is_status_2_with_a_sentence(arguments: list[str], words: s
 
 
 async def test_a_token_comes_from_a_file_or_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, followed: Followed
 ) -> None:
     async def authorize(request: AccessRequest) -> Access | None:
         known = request.connection.bearer == "secret-7"
@@ -259,114 +299,3 @@ async def test_a_token_comes_from_a_file_or_the_environment(
         assert "gave up" in errors
         monkeypatch.setenv("AGENTPROGRESS_TOKEN", "secret-7")
         assert (await followed(url))[0] == 0
-
-
-# In a terminal
-
-
-@posix
-async def test_a_terminal_shows_the_tree_and_keeps_the_last_frame(server: Server) -> None:
-    with ExitStack() as block:
-        session = block.enter_context(server.registry.open(title="Report"))
-        phase = session.phase("read", total=4)
-        async with in_terminal([*FOLLOW, server.url(session.id)]) as terminal:
-            await terminal.shows("live by WebSocket")
-            phase.advance(1, message="page one")
-            found = await terminal.shows("page one")
-            assert found[0].startswith("● Report")
-            assert terminal.surface.hidden
-            phase.complete()
-            session.complete({"pages": 4})
-            block.close()
-            assert await terminal.exit_status() == 0
-        found = terminal.surface.text
-        assert found[0].startswith("✓ Report")
-        assert '{"pages": 4}' in found
-        assert "✓ the session has ended" in found
-        assert terminal.surface.scrolled == []
-        assert not terminal.surface.hidden
-
-
-@posix
-async def test_a_terminal_shows_a_result_that_is_only_announced(server: Server) -> None:
-    with server.registry.open(title="Report") as session:
-        session.complete(["first", "x" * 30_000])
-    async with in_terminal([*FOLLOW, server.url(session.id)]) as terminal:
-        assert await terminal.exit_status() == 0
-    assert '  "first",' in terminal.surface.text
-
-
-@posix
-async def test_times_tick_while_nothing_happens(server: Server) -> None:
-    with server.registry.open(title="Report") as session:
-        async with in_terminal([*FOLLOW, server.url(session.id)]) as terminal:
-            first = await terminal.until(lambda lines: lines[0].startswith("● Report"))
-            await terminal.until(lambda lines: lines[0] != first[0])
-            assert terminal.surface.text[0].startswith("● Report")
-
-
-@posix
-async def test_more_than_a_screen_full_never_scrolls_it(server: Server) -> None:
-    with ExitStack() as block:
-        session = block.enter_context(server.registry.open(title="Report"))
-        async with in_terminal([*FOLLOW, server.url(session.id)], columns=60, lines=12) as terminal:
-            await terminal.shows("live")
-            for number in range(40):
-                session.agent(f"agent {number} 漢字" * 4).log("\x1b[2J\x1b[99A line\n" * 3)
-                await session.flush()
-            await terminal.shows("more lines")
-            block.close()
-            assert await terminal.exit_status() == 0
-        assert terminal.surface.scrolled == []
-        assert terminal.surface.text[0].startswith("✓ Report")
-
-
-@posix
-async def test_another_size_of_the_terminal_is_drawn_anew(server: Server) -> None:
-    with ExitStack() as block:
-        session = block.enter_context(server.registry.open(title="Report"))
-        session.log("one")
-        async with in_terminal(
-            [*FOLLOW, server.url(session.id)], columns=120, lines=30
-        ) as terminal:
-            await terminal.until(lambda lines: any(line == "─" * 120 for line in lines))
-            terminal.resize(70, 30)
-            await terminal.until(lambda lines: any(line == "─" * 70 for line in lines))
-            block.close()
-            assert await terminal.exit_status() == 0
-
-
-@posix
-async def test_an_interrupt_in_a_terminal_gives_it_back(server: Server) -> None:
-    with server.registry.open(title="Report") as session:
-        async with in_terminal([*FOLLOW, server.url(session.id)]) as terminal:
-            await terminal.shows("Ctrl-C leaves")
-            terminal.press(b"\x03")
-            assert await terminal.exit_status() == 130
-            assert not terminal.surface.hidden
-            assert not any("Traceback" in line for line in terminal.surface.text)
-        assert not session.cancel_requested
-
-
-@posix
-async def test_a_server_that_is_gone_is_waited_for_and_then_given_up() -> None:
-    async with (
-        running("cat") as job,
-        in_terminal([*FOLLOW, job.url, "--max-attempts", "2"]) as terminal,
-    ):
-        await terminal.shows("live by WebSocket")
-        job.process.kill()
-        await terminal.shows("reconnecting")
-        assert await terminal.exit_status() == 3
-    found = terminal.surface.text
-    assert any(line.startswith("✗ gave up: ") for line in found)
-    assert "running when last seen" in found[0]
-
-
-@posix
-async def test_a_terminal_that_cannot_be_drawn_in_gets_lines(server: Server) -> None:
-    with server.registry.open(title="Report") as session:
-        pass
-    async with in_terminal([*FOLLOW, server.url(session.id)], TERM="dumb") as terminal:
-        assert await terminal.exit_status() == 0
-    assert any(line.endswith("started: Report") for line in terminal.surface.text)

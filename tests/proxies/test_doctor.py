@@ -48,7 +48,7 @@ def test_a_held_back_stream_is_told_with_its_lines(
     live: Live, nginx: Start, doctor: Doctor
 ) -> None:
     proxy = nginx("buffering")
-    doctor.ask(proxy.url(live.session()))
+    doctor.ask(proxy.url(live.session()), "--timeout", "3")
     assert doctor.of("failed") == ["Upgrade", "Buffering"]
     assert "a proxy holds streams back" in doctor.sentence("Buffering")
     assert doctor.fixes("Buffering")["nginx"][0] == "proxy_buffering off;"

@@ -46,17 +46,24 @@ async def until_unread(descriptor: int) -> None:
 
     Else only who writes learns of it, and there may be nothing to write for long.
     """
+    if not hasattr(select, "poll"):  # Windows
+        await anyio.sleep_forever()
     gone = Wakeup(LoopRef())
+    over, end = os.pipe()
 
     def watch() -> None:
         watched = select.poll()
         watched.register(descriptor, 0)  # errors are told in any case
+        watched.register(over, 0)  # and hang-ups: `end` is closed
         watched.poll()
+        os.close(over)
         gone.set()
 
-    if hasattr(select, "poll"):  # not on Windows
-        threading.Thread(target=watch, name="agentprogress reader", daemon=True).start()
-    await gone.event.wait()
+    threading.Thread(target=watch, name="agentprogress reader", daemon=True).start()
+    try:
+        await gone.event.wait()
+    finally:
+        os.close(end)
 
 
 class _Order:

@@ -110,7 +110,7 @@ class ClientDriver:
     async def _dial(self, dial: Dial) -> None:
         async with self._pause():
             refused = self._token if dial.renew_token else None
-            self._token = await self._reach.tokens.get(refused)
+            self._token = await self._reach.token(refused)
         url = self._address(dial)
         signs = Signs(self._reached, self._heard)
         async with self._reach.web.open(dial.transport, url, self._token, signs) as link:
@@ -121,10 +121,10 @@ class ClientDriver:
             await self._read(link)
 
     def _address(self, dial: Dial) -> str:
-        if dial.transport is Transport.WEBSOCKET:
-            return self._reach.url.websocket(dial.cursor)
-        if dial.transport is Transport.SSE:
-            return self._reach.url.route("events", dial.cursor)
+        # Not `ws://…`: proxies of the environment are named for HTTP, and the handshake is that.
+        routes = {Transport.WEBSOCKET: "ws", Transport.SSE: "events"}
+        if dial.transport in routes:
+            return self._reach.url.route(routes[dial.transport], dial.cursor)
         limits = {"limit": str(self._reach.settings.max_batch_events)}
         if dial.waits:
             limits["wait"] = f"{self._reach.settings.max_wait:g}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from random import random
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -35,6 +37,11 @@ __all__ = ["Feed", "FollowOptions", "follow", "new_feed"]
 
 T = TypeVar("T")
 
+# RFC 9110, 5.1 and 5.5; beyond ASCII nobody agrees what is meant.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t -~]*", re.ASCII)
+
+_OUTSIDE = "A feed is used within its block: `async with follow(…) as feed`."
 _logger = logging.getLogger("agentprogress.client")
 
 
@@ -48,6 +55,9 @@ class FollowOptions:
         settings: the bounds and times of a client; its "Clients" section.
         clock: the time.
         random: returns a number from [0, 1), for the delays.
+
+    Raises:
+        ValueError: a header that cannot be sent.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -55,6 +65,11 @@ class FollowOptions:
     settings: Settings = field(default_factory=Settings)
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[], float] = random
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"{name[:40]!r} is no header, or has a value that none can have.")
 
 
 def follow(
@@ -88,6 +103,7 @@ def follow(
     Raises:
         InvalidUrl: it is no URL of a session.
         ValueError: there is no such transport, or `max_attempts` is less than 1.
+        TypeError: a token that is neither, or an `on_state` that is async.
     """
     asked = FollowerOptions(after, transport, max_attempts)
     return new_feed(url, asked, token, on_state, options)[0]
@@ -101,8 +117,11 @@ def new_feed(
     options: FollowOptions | None,
 ) -> tuple[Feed, ClientDriver]:
     """Makes a feed, and gives its driver to who hands out its items in another way."""
-    if asked.max_attempts is not None and asked.max_attempts < 1:
-        raise ValueError(f"max_attempts must be at least 1, not {asked.max_attempts}.")
+    most = asked.max_attempts
+    if most is not None and (type(most) is not int or most < 1):
+        raise ValueError(f"max_attempts must be a whole number of at least 1, not {most!r}.")
+    if iscoroutinefunction(on_state):
+        raise TypeError("on_state is called and not awaited: it cannot be async.")
     options = options or FollowOptions()
     settings, clock = options.settings, options.clock
     session_url, tokens = SessionUrl.parse(url), TokenSource(token)
@@ -145,6 +164,8 @@ class Feed:
         self._requests = Requests(reach, options.random, follower)
         self._on_state = on_state
         self._tasks: TaskGroup | None = None
+        self._failure: BaseException | None = None
+        self._left = False
         driver.on_change = self._on_change
 
     # What is known
@@ -200,8 +221,17 @@ class Feed:
         await self._web.__aenter__()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._driver.run)
+        self._tasks.start_soon(self._run)
         return self
+
+    async def _run(self) -> None:
+        try:
+            await self._driver.run()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as failure:  # what no code should catch, out of on_state or a token
+            self._failure = failure
+            raise
 
     async def __aexit__(
         self,
@@ -213,12 +243,13 @@ class Feed:
         self._tasks.cancel_scope.cancel()
         try:
             return await self._tasks.__aexit__(exc_type, exc, traceback)
-        except BaseExceptionGroup as group:
-            # The user's own exception comes out as it was raised.
-            if exc is not None and group.exceptions == (exc,):
-                return None
-            raise
+        except BaseExceptionGroup:
+            # What was raised comes out as it was: no group around the user's own exception.
+            if self._failure is not None:
+                raise self._failure from None
+            return None
         finally:
+            self._left = True
             self._driver.inbox.close(None)
             await self._web.__aexit__(exc_type, exc, traceback)
 
@@ -227,7 +258,7 @@ class Feed:
 
     async def __anext__(self) -> Event | Snapshot | Gap:
         if self._tasks is None:
-            raise RuntimeError("A feed is used as `async with follow(…) as feed`.")
+            raise RuntimeError(_OUTSIDE)
         driver = self._driver
         while (item := driver.held.take(await driver.inbox.take())) is None:
             pass
@@ -264,6 +295,7 @@ class Feed:
         if snapshot is not None and snapshot.status == "completed" and not snapshot.result_bytes:
             found = snapshot.result
         else:
+            self._check_entered()
             found = await self._requests.result()
         return TypeAdapter(model).validate_python(found)
 
@@ -273,6 +305,7 @@ class Feed:
         Raises:
             FollowError: it could not be asked, or this client may not.
         """
+        self._check_entered()
         return await self._requests.cancel(reason)
 
     async def answer(self, request_id: str, value: object) -> None:
@@ -287,7 +320,12 @@ class Feed:
             InvalidAnswer: the value does not fit; the question stays open.
             FollowError: it could not be asked, or this client may not.
         """
+        self._check_entered()
         await self._requests.answer(request_id, value)
+
+    def _check_entered(self) -> None:
+        if self._tasks is None or self._left:
+            raise RuntimeError(_OUTSIDE)
 
     def _on_change(self) -> None:
         for state in self._follower.take_states():

@@ -19,7 +19,7 @@ from ._attempt import Attempt
 from ._ladder import Advice, Ladder, Transport
 from ._leniency import Leniency
 from ._patience import Patience
-from ._reader import Begun, Delivery, Reader
+from ._reader import Begun, Delivery, Jumped, Reader
 from ._states import FollowState, Happening, next_state
 from ._steps import Dial, FollowerOptions, Over, Rest, Step, Taken
 from ._verdicts import Judgement, Verdict, is_passing, judge_close, judge_frame
@@ -165,7 +165,9 @@ class Follower:
         if brought:
             self._patience.brought()
         if self.linked and attempt.dial.transport is Transport.LONG_POLL:
-            self._turn_page(attempt, now, brought=brought)
+            # One that starts over whatever it is asked for brings nothing either.
+            news = brought and not any(_is_reset(each) for each in deliveries)
+            self._turn_page(attempt, now, brought=news)
         return Taken(deliveries, attempt.claim_bytes() if deliveries else 0, pong)
 
     def closed(self, code: int | None, now: float) -> None:
@@ -295,7 +297,8 @@ class Follower:
         self._attempt = None
         self._waits = True
         in_no_time = now - attempt.dialled_at < self._settings.short_stream_timeout
-        if attempt.dial.waits and not brought and in_no_time:
+        was_to_bring = attempt.dial.waits or attempt.dial.cursor is not None
+        if was_to_bring and not brought and in_no_time:
             # A server that does not wait would be asked without a pause.
             self.retry_at = now + self._settings.initial_retry_window
 
@@ -394,3 +397,7 @@ class Follower:
         before, self.state = self.state, next_state(self.state, what)
         if self.state is not before:
             self._entered.append(self.state)
+
+
+def _is_reset(delivery: Delivery) -> bool:
+    return isinstance(delivery, Begun | Jumped) and delivery.reset

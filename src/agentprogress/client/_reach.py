@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import anyio
+
 from ..abc import Clock
+from ..errors import FollowError
 from ..settings import Settings
 from ._tokens import TokenSource
 from ._urls import SessionUrl
@@ -29,3 +32,15 @@ class Reach(NamedTuple):
     tokens: TokenSource
     clock: Clock
     settings: Settings
+
+    async def token(self, refused: str | None = None) -> str | None:
+        """Returns the token, as `TokenSource.get`, within `control_timeout`.
+
+        Raises:
+            FollowError: there is none to be had.
+        """
+        seconds = self.settings.control_timeout
+        with anyio.move_on_after(seconds):
+            return await self.tokens.get(refused)
+        sentence = f"The token did not come within {seconds:g} s."
+        raise FollowError("unauthorized", sentence, retryable=True)

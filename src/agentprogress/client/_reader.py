@@ -146,8 +146,9 @@ class Reader:
         Raises:
             Malformed: events before it have not come.
         """
-        if frame["head"] > self._log.seq:
-            raise Malformed(f"The end is at {frame['head']}, and came after {self._log.seq}.")
+        seq = self._log.seq
+        if frame["head"] != seq or seq < self.head:
+            raise Malformed(f"The end is at {frame['head']}, and came after {seq} of {self.head}.")
         return self._take_reset()
 
     @property

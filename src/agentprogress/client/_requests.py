@@ -24,6 +24,7 @@ from ._wire import Answer
 __all__ = ["Requests"]
 
 _OK, _ACCEPTED, _BAD, _CONFLICT = 200, 202, 400, 409
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class _Unfit(Exception):
@@ -69,8 +70,8 @@ class Requests:
                 return _json(reply)
             if self._clock.monotonic() - asked_at < self._settings.short_stream_timeout:
                 # A server that does not wait is not asked without a pause.
-                least = self._settings.initial_retry_window
-                await self._rest(max(reply.answer.retry_after or 0.0, least))
+                asked = min(reply.answer.retry_after or 0.0, self._settings.max_retry_after)
+                await self._rest(max(asked, self._settings.initial_retry_window))
 
     async def cancel(self, reason: str | None) -> str:
         """Asks the session to stop; returns its status.
@@ -105,8 +106,13 @@ class Requests:
             raise unfit.error from None
 
     async def _command(self, route: str, body: object) -> Reply:
-        until = self._clock.monotonic() + self._settings.control_timeout
-        return await self._ask("POST", route, body=body, until=until)
+        seconds = self._settings.control_timeout
+        # What is under way when the time is over has a moment to end.
+        with anyio.move_on_after(seconds + self._settings.close_timeout):
+            until = self._clock.monotonic() + seconds
+            return await self._ask("POST", route, body=body, until=until)
+        sentence = f"There was no answer within {seconds:g} s; it may have been taken nevertheless."
+        raise FollowError("timeout", sentence, retryable=True)
 
     async def _ask(
         self,
@@ -131,7 +137,7 @@ class Requests:
         refused: str | None = None
         while True:
             judgement: Judgement | None = None
-            token = await reach.tokens.get(refused)
+            token = await reach.token(refused)
             try:
                 reply = await reach.web.ask(method, url, token, body, patience=patience)
             except Unreachable as unreachable:
@@ -142,6 +148,8 @@ class Requests:
             else:
                 if reply.answer.status in (_OK, _ACCEPTED) and _is_ours(reply):
                     return reply
+                if reply.answer.status in _REDIRECTS:
+                    raise _Unfit(reply.answer, _redirected(reply.answer.status))
                 may_renew = reach.tokens.can_renew and refused is None
                 now = self._clock.monotonic()
                 judgement = leniency.judge(reply.answer, now, may_renew=may_renew)
@@ -173,6 +181,14 @@ class Requests:
             except ValidationError:
                 error = None
         return NoResult(self._reach.url.session_id, str(about.get("status", "failed")), error)
+
+
+def _redirected(status: int) -> FollowError:
+    sentence = (
+        f"The server redirects ({status}), which what changes a session does not follow: use the "
+        "URL that it leads to."
+    )
+    return FollowError("protocol", sentence, retryable=False, status=status)
 
 
 def _is_ours(reply: Reply) -> bool:

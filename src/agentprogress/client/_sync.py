@@ -154,7 +154,7 @@ class SyncFeed:
     @property
     def _running(self) -> BlockingPortal:
         if self._portal is None:
-            raise RuntimeError("A feed is used as `with follow_sync(…) as feed`.")
+            raise RuntimeError("A feed is used within its block: `with follow_sync(…) as feed`.")
         return self._portal
 
     def _call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -28,6 +28,8 @@ class TokenSource:
     """
 
     def __init__(self, token: Token) -> None:
+        if not (token is None or isinstance(token, str) or callable(token)):
+            raise TypeError(f"A token is a text or a function, not {type(token).__name__}.")
         self._token = token
         self._made = token if isinstance(token, str) else None
         self._making = anyio.Lock()
@@ -59,7 +61,7 @@ class TokenSource:
             raise FollowError("unauthorized", sentence, retryable=False)
         return self._made
 
-    async def _make(self, make: Callable[[], str | Awaitable[str]]) -> str:
+    async def _make(self, make: Callable[[], object]) -> str:
         try:
             made = make()
             token: object = await made if isawaitable(made) else made

@@ -1,15 +1,14 @@
 """Moves bytes between a client and a server, by httpx2, and decides nothing.
 
-What goes wrong is told in the words of `_link`. httpx2 is imported in this file only.
+What goes wrong is told in the words of `_link`, by `_failures`. httpx2 is imported in these only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Self
 
 import anyio
@@ -18,10 +17,11 @@ from pydantic_core import from_json
 
 from .._core.connection import SUBPROTOCOL
 from .._core.jsonable import encode_json, is_object
-from ..errors import FollowError, FollowErrorKind
+from ..errors import FollowError
 from ..settings import Settings
+from ._failures import translated
 from ._ladder import Transport
-from ._link import QUIET, Closed, Cut, Link, Look, Refused, Reply, Signs, Unreachable
+from ._link import QUIET, Closed, Cut, Link, Look, Refused, Reply, Signs
 from ._wire import Answer
 
 try:
@@ -37,7 +37,7 @@ except ImportError as error:
 __all__ = ["Web"]
 
 # How a generator of chunks ends.
-_ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError)
+_ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError, OSError)
 _PONG = '{"type":"pong"}'
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
@@ -77,16 +77,29 @@ class Web:
     async def __aenter__(self) -> Self:
         # It is needed for plain HTTP as well, which may redirect.
         trust = self._ssl_context
-        if trust is None:
-            trust = await anyio.to_thread.run_sync(_system_trust)
-        self._client = httpx2.AsyncClient(
+        try:
+            if trust is None:
+                if not _system_trust.cache_info().currsize:
+                    await anyio.to_thread.run_sync(_system_trust)
+                trust = _system_trust()
+            self._client = self._new_client(trust)
+        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+            sentence = (
+                "What the environment says of certificates or proxies (SSL_CERT_FILE, HTTP_PROXY) "
+                f"cannot be used: {error}."
+            )
+            raise FollowError("network", sentence, retryable=False) from error
+        return self
+
+    def _new_client(self, trust: ssl.SSLContext) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
             headers={**self._headers, "Accept-Encoding": "identity", "Cache-Control": "no-store"},
             verify=trust,
             timeout=None,  # the follower has the limits of time
             follow_redirects=True,  # httpx2 itself takes the token out
             event_hooks={"request": [self._guard]},
+            limits=httpx2.Limits(max_connections=None),  # who waits for a result holds up nobody
         )
-        return self
 
     async def _guard(self, request: httpx2.Request) -> None:
         """Keeps headers that may be secret from where a redirect leads."""
@@ -120,7 +133,7 @@ class Web:
             Transport.SSE: self._stream,
             Transport.LONG_POLL: self._page,
         }
-        with _translated():
+        with translated():
             async with ways[transport](url, _bearer(token), signs) as link:
                 yield link
 
@@ -146,7 +159,7 @@ class Web:
             headers["Content-Type"] = _JSON
             content = encode_json(body)
         timeout = httpx2.Timeout(self._settings.connect_timeout, read=patience)
-        with _translated():
+        with translated():
             async with self.http.stream(
                 method,
                 url,
@@ -156,7 +169,7 @@ class Web:
                 follow_redirects=method == "GET",  # a POST would become one, and do nothing
             ) as response:
                 most = self._settings.max_result_bytes + self._settings.max_message_bytes
-                data = await _read(response, most)
+                data = await _read(response, most, self._settings.close_timeout)
                 return Reply(_answer(response, data), data)
 
     @contextlib.asynccontextmanager
@@ -170,10 +183,10 @@ class Web:
             Cut: it broke before there was an answer; `Link.receive` tells the rest.
         """
         headers = {**_bearer(token), **headers}
-        with _translated():
+        with translated():
             async with (
                 self.http.stream(method, url, headers=headers, follow_redirects=False) as response,
-                _chunks(response) as chunks,
+                _chunks(response, self._settings.close_timeout) as chunks,
             ):
                 status, named = response.status_code, dict(response.headers)
                 link = _StreamLink(chunks, lambda: None)
@@ -184,9 +197,10 @@ class Web:
         self, url: str, headers: dict[str, str], signs: Signs
     ) -> AsyncGenerator[Link]:
         # Heartbeats of the protocol serve both ends; pings of the library's own would be more.
+        settings = self._settings
         connecting = httpx2.websockets.AsyncWebSocketClient(
             self.http,
-            max_message_size_bytes=self._settings.max_message_bytes,
+            max_message_size_bytes=settings.max_message_bytes,
             keepalive_ping_interval_seconds=None,
             session_class=_Session,
         )
@@ -194,7 +208,7 @@ class Web:
             async with connecting.connect(
                 url, subprotocols=[SUBPROTOCOL], headers=headers, extensions=_tracing(signs)
             ) as session:
-                session.listen(signs.heard)
+                session.listen(signs.heard, settings.close_timeout)
                 yield _WebSocketLink(session)
         except httpx2.websockets.WebSocketUpgradeError as error:
             raise Refused(_answer(error.response, b"")) from None
@@ -206,7 +220,7 @@ class Web:
         headers["Accept"] = _EVENT_STREAM
         async with self._get(url, headers, signs) as response:
             await self._expect(response, _EVENT_STREAM)
-            async with _chunks(response) as chunks:
+            async with _chunks(response, self._settings.close_timeout) as chunks:
                 yield _StreamLink(chunks, signs.heard)
 
     @contextlib.asynccontextmanager
@@ -216,7 +230,8 @@ class Web:
         most = settings.max_batch_events * settings.max_event_bytes + settings.max_message_bytes
         async with self._get(url, headers, signs) as response:
             await self._expect(response, _JSON)
-            yield _PageLink(response, most, signs.heard)
+            closing = settings.close_timeout
+            yield _PageLink(lambda: _read(response, most, closing, signs.heard))
 
     def _get(
         self, url: str, headers: dict[str, str], signs: Signs
@@ -227,7 +242,9 @@ class Web:
         kind = _content_type(response)
         if response.status_code != 200 or kind.partition(";")[0].strip() != content_type:  # noqa: PLR2004
             most = self._settings.max_message_bytes
-            body = await _read(response, most) if kind.startswith(_PROBLEM) else b""
+            closing = self._settings.close_timeout
+            is_problem = kind.startswith(_PROBLEM)
+            body = await _read(response, most, closing) if is_problem else b""
             raise Refused(_answer(response, body))
 
 
@@ -265,10 +282,19 @@ class _Watched:
 class _Session(httpx2.websockets.AsyncWebSocketSession):
     def __init__(self, stream: Any, **options: Any) -> None:
         self._watched = _Watched(stream)
+        self._close_timeout: float | None = None
         super().__init__(self._watched, **options)  # type: ignore[arg-type]  # it has all that a stream has
 
-    def listen(self, heard: Callable[[], None]) -> None:
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        # It says goodbye under a shield, and a peer that reads nothing would never be left.
+        with anyio.move_on_after(self._close_timeout):
+            await super().close(code, reason)
+            return
+        await self.stream.aclose()
+
+    def listen(self, heard: Callable[[], None], close_timeout: float) -> None:
         self._watched.heard = heard
+        self._close_timeout = close_timeout
 
 
 class _WebSocketLink(Link):
@@ -301,29 +327,27 @@ class _StreamLink(Link):
     async def receive(self) -> str | bytes | Closed:
         try:
             data = await anext(self._chunks)
-        except (StopAsyncIteration, httpx2.TransportError, httpx2.DecodingError):
+        except _ENDS:
             return Closed()
         self._heard()
         return data
 
 
 class _PageLink(Link):
-    def __init__(
-        self, response: httpx2.Response, max_bytes: int, heard: Callable[[], None]
-    ) -> None:
-        self._response = response
-        self._max_bytes = max_bytes
-        self._heard = heard
+    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        self._read = read
 
     async def receive(self) -> str | bytes | Closed:
         try:
-            return await _read(self._response, self._max_bytes, self._heard)
-        except httpx2.TransportError:
+            return await self._read()
+        except (httpx2.HTTPError, OSError):
             return Closed()
 
 
 @contextlib.asynccontextmanager
-async def _chunks(response: httpx2.Response) -> AsyncGenerator[AsyncIterator[bytes]]:
+async def _chunks(
+    response: httpx2.Response, close_timeout: float
+) -> AsyncGenerator[AsyncIterator[bytes]]:
     """Reads a body that may be left in the middle."""
     chunks = response.aiter_bytes()
     try:
@@ -331,17 +355,20 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[AsyncIterator[byt
     finally:
         # httpx2 reads by generators within generators, and trio complains of each that is left
         # suspended: once the connection is closed, all of them run out.
-        with anyio.CancelScope(shield=True), contextlib.suppress(*_ENDS):
+        with anyio.move_on_after(close_timeout, shield=True), contextlib.suppress(*_ENDS):
             await response.aclose()
             while True:
                 await anext(chunks)
 
 
 async def _read(
-    response: httpx2.Response, max_bytes: int, heard: Callable[[], None] | None = None
+    response: httpx2.Response,
+    max_bytes: int,
+    close_timeout: float,
+    heard: Callable[[], None] | None = None,
 ) -> bytes:
     body = bytearray()
-    async with _chunks(response) as chunks:
+    async with _chunks(response, close_timeout) as chunks:
         async for chunk in chunks:
             body += chunk
             if heard is not None:
@@ -383,64 +410,3 @@ def _answer(response: httpx2.Response, body: bytes) -> Answer:
 def _seconds(text: str | None) -> float | None:
     """Reads `Retry-After`; the form that is a date is not worth a clock."""
     return float(text) if text is not None and text.isdecimal() and text.isascii() else None
-
-
-@contextlib.contextmanager
-def _translated() -> Generator[None]:
-    """Tells what httpx2 raises in this file's own words."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        # The WebSocket's own tasks: a peer that breaks the rules of the framing ends them.
-        broken, rest = group.split((ProtocolError, httpx2.TransportError))
-        if broken is None:
-            raise
-        cancelled = rest and rest.subgroup(anyio.get_cancelled_exc_class())
-        if cancelled is not None:
-            raise cancelled from None  # who is leaving does not ask how the connection ended
-        if rest is not None:
-            raise
-        raise Cut(_broken(broken)) from group
-    except httpx2.InvalidURL as error:
-        sentence = "The URL has a host that cannot be, or is too long."
-        raise Unreachable(FollowError("protocol", sentence, retryable=False)) from error
-    except httpx2.ConnectTimeout as error:
-        raise Unreachable(_unreachable(error, "timeout")) from error
-    except (httpx2.ConnectError, httpx2.ProxyError) as error:
-        raise Unreachable(_untrusted(error) or _unreachable(error, "network")) from error
-    except httpx2.TimeoutException as error:
-        raise Cut(FollowError("timeout", "No answer came in time.", retryable=True)) from error
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
-        raise Cut(_broken(error)) from error
-
-
-def _unreachable(error: Exception, kind: FollowErrorKind) -> FollowError:
-    return FollowError(kind, f"The server cannot be reached: {_words(error)}.", retryable=True)
-
-
-def _broken(error: BaseException) -> FollowError:
-    return FollowError("network", f"The connection broke: {_words(error)}.", retryable=True)
-
-
-def _untrusted(error: BaseException) -> FollowError | None:
-    """A certificate that is not trusted now will not be trusted in a moment."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            sentence = (
-                f"The server's certificate is not trusted ({cause.verify_message}): pass an "
-                "ssl_context that knows its authority, or name the file in SSL_CERT_FILE."
-            )
-            return FollowError("network", sentence, retryable=False)
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _words(error: BaseException) -> str:
-    """What the system says is clearer than what is made of it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno:
-            return os.strerror(cause.errno).lower()
-        cause = cause.__cause__ or cause.__context__
-    return (str(error) or type(error).__name__).rstrip(".")

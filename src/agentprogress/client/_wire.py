@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from .._core.cursor import Cursor
 from .._core.fold import Fold
 from .._core.frames import PROTOCOL
 from .._core.jsonable import is_list, is_object
@@ -61,13 +62,17 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_epoch(value: object) -> bool:
+    return Cursor.parse(f"{value}-0") is not None
+
+
 _Check = Callable[[object], bool]
 
 # What each control frame must have; the rest of its fields may be missing.
 _NEEDED: dict[str, dict[str, _Check]] = {
     "welcome": {
         "session_id": _is_text,
-        "epoch": _is_text,
+        "epoch": _is_epoch,
         "status": _is_text,
         "resume": _is_text,
         "head": _is_count,

@@ -37,7 +37,8 @@ _EVENT_STREAM = "text/event-stream"
 
 
 def _patience(case: Case) -> float:
-    return min(_AT_ONCE, case.question.timeout)
+    """Returns for how long to wait for what comes at once: the check is to tell that it did not."""
+    return min(_AT_ONCE, case.question.timeout / 2)
 
 
 # WebSocket
