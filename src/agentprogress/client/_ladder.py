@@ -34,7 +34,7 @@ class Advice(Enum):
     NO_UPGRADE = (
         "the WebSocket handshake was refused. A proxy has to pass it on: in nginx "
         "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header "
-        'Connection "upgrade";`'
+        "Connection $connection_upgrade;` with the map of docs/servers.md"
     )
     SHORT = (
         "its connections were cut at once, several times in a row. Look at the time limits and "
@@ -42,7 +42,7 @@ class Advice(Enum):
     )
     HELD_BACK = (
         "nothing came through an open event stream. A proxy collects it: in nginx "
-        "`proxy_buffering off; gzip off;` for this location"
+        "`proxy_buffering off;` for this location, and no gzip of text/event-stream"
     )
     SWALLOWED = (
         "nothing came back through a WebSocket. A proxy in between takes it and passes nothing on"
