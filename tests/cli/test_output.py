@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterator
 from io import TextIOWrapper
@@ -14,6 +16,8 @@ from anyio import wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
 from agentprogress.cli._output import Pen, Printer, until_unread
+
+from .programs import CLI
 
 pytestmark = pytest.mark.anyio
 # More than any pipe holds.
@@ -118,3 +122,10 @@ async def test_what_is_added_is_written_without_being_asked_for(pipe: Pipe) -> N
                 read = await anyio.to_thread.run_sync(pipe.read, len(line) + 1)
                 assert read == f"{line}\n".encode()
             tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_without_its_streams_still_has_its_exit_status(closed: str) -> None:
+    run = (*CLI, "run", "--port", "0", "--linger", "0", "--", "sh", "-c", "exit 3")
+    line = f"exec {shlex.join(run)} {closed}"
+    assert subprocess.run(["sh", "-c", line], check=False, timeout=30).returncode == 3

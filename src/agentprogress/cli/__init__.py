@@ -13,6 +13,7 @@ from ..errors import InvalidUrl
 from ._addresses import session_url
 from ._arguments import new_parser, why
 from ._listen import CannotServe
+from ._output import have_streams
 from ._serve import Ending, ServeOptions, Watch, serve
 
 __all__ = ["main"]
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: without the program's name; the process's own by default.
     """
+    have_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     own, command = _split(arguments)
     parsed = new_parser().parse_args(own)

@@ -16,10 +16,18 @@ import anyio
 
 from .._wakeup import LoopRef, Wakeup
 
-__all__ = ["Pen", "Printer", "forget_output", "say", "tell", "until_unread"]
+__all__ = ["Pen", "Printer", "forget_output", "have_streams", "say", "tell", "until_unread"]
 
 # What may not wait and cannot be written yet is kept up to here; older lines go.
 _MAX_ADDED: Final = 100
+
+
+def have_streams() -> None:
+    """Opens to nowhere what this process was started without, as services sometimes are."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def say(line: str) -> None:
