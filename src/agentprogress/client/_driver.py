@@ -35,6 +35,8 @@ class ClientDriver:
         follower: decides.
 
     Attributes:
+        follower: decides.
+        clock: the time.
         inbox: gets what comes.
         held: what was taken out of it.
         on_change: called when the follower may have another state.
@@ -45,8 +47,8 @@ class ClientDriver:
         self.held = Held(follower.cursor, reach.settings)
         self.on_change: Callable[[], None] = _nothing
         self._reach = reach
-        self._clock = reach.clock
-        self._follower = follower
+        self.clock = reach.clock
+        self.follower = follower
         self._link_scope: anyio.CancelScope | None = None
         self._nudge = anyio.Event()  # ends a rest
         self._dialled = anyio.Event()  # moves the deadline nearer
@@ -69,27 +71,27 @@ class ClientDriver:
 
     def retry_now(self) -> None:
         """Ends a rest."""
-        self._follower.retry_now()
+        self.follower.retry_now()
         self._nudge.set()
 
     async def _follow(self) -> FollowError | None:
         while True:
             # Before anybody is told of a rest: who ends it at once is heard.
             self._nudge = anyio.Event()
-            step = self._follower.next(self._clock.monotonic())
+            step = self.follower.next(self.clock.monotonic())
             self._tell()
             if isinstance(step, Over):
                 return step.error
             if isinstance(step, Rest):
-                seconds = step.until - self._clock.monotonic()
+                seconds = step.until - self.clock.monotonic()
                 _logger.info("%s: %s Coming back in %.1f s.", self._id, self._why, seconds)
-                await self._clock.wait(self._nudge, step.until)
+                await self.clock.wait(self._nudge, step.until)
             else:
                 await self._connect(step)
 
     async def _connect(self, dial: Dial) -> None:
         """Dials once, and reads until the follower has been told how it ended."""
-        follower, now = self._follower, self._clock.monotonic
+        follower, now = self.follower, self.clock.monotonic
         self._dialled.set()
         # Cancelled by `_keep_time`, after the follower has been told why.
         with anyio.CancelScope() as self._link_scope:
@@ -114,7 +116,7 @@ class ClientDriver:
         url = self._address(dial)
         signs = Signs(self._reached, self._heard)
         async with self._reach.web.open(dial.transport, url, self._token, signs) as link:
-            self._follower.opened(self._clock.monotonic())
+            self.follower.opened(self.clock.monotonic())
             if self.held.lacks_state and not self._asked_for_state:
                 self._asked_for_state = True
                 await self._find_state()
@@ -131,7 +133,7 @@ class ClientDriver:
         return self._reach.url.route("page", dial.cursor, **limits)
 
     async def _read(self, link: Link) -> None:
-        follower, now = self._follower, self._clock.monotonic
+        follower, now = self.follower, self.clock.monotonic
         while follower.linked:
             await self._wait_for_room()
             data = await link.receive()
@@ -159,7 +161,7 @@ class ClientDriver:
             yield
         finally:
             self._paused = False
-        self._follower.resumed(self._clock.monotonic())
+        self.follower.resumed(self.clock.monotonic())
 
     async def _find_state(self) -> None:
         """Asks for the state that a cursor from elsewhere came without; it is no loss if not."""
@@ -170,25 +172,25 @@ class ClientDriver:
             state = from_json(reply.body) if reply.answer.status == _FOUND else None
             if is_object(state):
                 self.held.found(read_state(state, reach.settings)[0])
-        self._follower.resumed(self._clock.monotonic())
+        self.follower.resumed(self.clock.monotonic())
 
     @property
     def _id(self) -> str:
-        return self._follower.session_id
+        return self.follower.session_id
 
     @property
     def _why(self) -> str:
-        return str(self._follower.error or "The server did not wait.")
+        return str(self.follower.error or "The server did not wait.")
 
     def _reached(self) -> None:
-        self._follower.reached(self._clock.monotonic())
+        self.follower.reached(self.clock.monotonic())
 
     def _heard(self) -> None:
-        self._follower.heard(self._clock.monotonic())
+        self.follower.heard(self.clock.monotonic())
 
     async def _keep_time(self) -> None:
         """Drops what is silent, and notices when the machine has slept."""
-        follower, clock = self._follower, self._clock
+        follower, clock = self.follower, self.clock
         drift = clock.wall() - clock.monotonic()
         while True:
             now = clock.monotonic()
@@ -212,7 +214,7 @@ class ClientDriver:
             self._tell()
 
     def _tell(self) -> None:
-        notice = self._follower.take_notice()
+        notice = self.follower.take_notice()
         if notice is not None:
             _logger.warning("%s: %s", self._id, notice)
         self.on_change()

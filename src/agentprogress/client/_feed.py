@@ -18,13 +18,13 @@ from pydantic import TypeAdapter
 
 from .._clock import SystemClock
 from ..abc import Clock
-from ..errors import FollowError, NoResult
+from ..errors import NoResult
 from ..events import Event
 from ..settings import Settings
-from ..snapshot import Gap, SessionSnapshot, Snapshot
+from ..snapshot import Gap, Snapshot
 from ._driver import ClientDriver
 from ._follower import Follower
-from ._ladder import Transport
+from ._known import Known
 from ._reach import Reach
 from ._requests import Requests
 from ._states import FollowState
@@ -137,7 +137,7 @@ def new_feed(
     return Feed(driver, follower, reach, options, on_state), driver
 
 
-class Feed:
+class Feed(Known):
     """A session's events, snapshots and gaps as they come; made by `follow`.
 
     Iterating yields `Event`, `Snapshot` and `Gap`, each with a ``type``: strictly increasing seqs,
@@ -157,9 +157,8 @@ class Feed:
         options: FollowOptions,
         on_state: Callable[[FollowState], object] | None,
     ) -> None:
+        super().__init__(follower, driver.held, reach.clock)
         self._driver = driver
-        self._follower = follower
-        self._clock = reach.clock
         self._web = reach.web
         self._requests = Requests(reach, options.random, follower)
         self._on_state = on_state
@@ -167,51 +166,6 @@ class Feed:
         self._failure: BaseException | None = None
         self._left = False
         driver.on_change = self._on_change
-
-    # What is known
-
-    @property
-    def state(self) -> FollowState:
-        """How the connection stands, apart from the session's own status."""
-        return self._follower.state
-
-    @property
-    def error(self) -> FollowError | None:
-        """Why it is not connected or gave up; None while all is well."""
-        return self._follower.error
-
-    @property
-    def transport(self) -> Transport:
-        """The transport in use."""
-        return self._follower.transport
-
-    @property
-    def producer(self) -> str | None:
-        """What the last heartbeat said: ``alive``, ``stalled`` or ``waiting``; None before one."""
-        return self._follower.producer
-
-    @property
-    def retry_in(self) -> float | None:
-        """Seconds until the next attempt, while it rests."""
-        at = self._follower.retry_at
-        return None if at is None else max(0.0, at - self._clock.monotonic())
-
-    @property
-    def cursor(self) -> str | None:
-        """The position after the last item that was handed out: store it, pass it as ``after``.
-
-        None until something is known of the session.
-        """
-        return self._driver.held.cursor
-
-    @property
-    def snapshot(self) -> SessionSnapshot | None:
-        """The state of the session, folded here from what was handed out.
-
-        After a start with ``after`` it is the state at the head of that moment, until the items
-        have caught up with it. None until something is known.
-        """
-        return self._driver.held.snapshot
 
     # Following
 

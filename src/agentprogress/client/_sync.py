@@ -11,12 +11,11 @@ from typing import Any, Self, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ..errors import FollowError
 from ..events import Event
-from ..snapshot import Gap, SessionSnapshot, Snapshot
+from ..snapshot import Gap, Snapshot
 from ._driver import ClientDriver
 from ._feed import Feed, FollowOptions, new_feed
-from ._ladder import Transport
+from ._known import Known
 from ._reader import Delivery
 from ._states import FollowState
 from ._steps import FollowerOptions
@@ -50,46 +49,17 @@ def follow_sync(
     return SyncFeed(*new_feed(url, asked, token, on_state, options))
 
 
-class SyncFeed:
+class SyncFeed(Known):
     """A `Feed` for plain code; made by `follow_sync`. Everything means what it means there."""
 
     def __init__(self, feed: Feed, driver: ClientDriver) -> None:
+        super().__init__(driver.follower, driver.held, driver.clock)
         self._feed = feed
         self._driver = driver
         self._entered = ExitStack()
         self._portal: BlockingPortal | None = None
         # Taken over from the other thread, not handed out yet.
         self._taken: deque[Delivery] = deque()
-
-    @property
-    def state(self) -> FollowState:
-        """How the connection stands, apart from the session's own status."""
-        return self._feed.state
-
-    @property
-    def error(self) -> FollowError | None:
-        """Why it is not connected or gave up; None while all is well."""
-        return self._feed.error
-
-    @property
-    def transport(self) -> Transport:
-        """The transport in use."""
-        return self._feed.transport
-
-    @property
-    def retry_in(self) -> float | None:
-        """Seconds until the next attempt, while it rests."""
-        return self._feed.retry_in
-
-    @property
-    def cursor(self) -> str | None:
-        """The position after the last item that was handed out."""
-        return self._feed.cursor
-
-    @property
-    def snapshot(self) -> SessionSnapshot | None:
-        """The state of the session, folded here from what was handed out."""
-        return self._feed.snapshot
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
