@@ -66,7 +66,7 @@ async def test_what_is_written_by_several_comes_whole_and_in_order(pipe: Pipe) -
             await wait_all_tasks_blocked()
             tasks.start_soon(pen.write, b"after")
             told = await anyio.to_thread.run_sync(pipe.read, len(MUCH) + 5)
-    assert told[-6:] == b"xafter"
+            assert told[-6:] == b"xafter"
 
 
 async def test_who_waits_for_a_reader_can_be_cancelled_and_nothing_waits_at_the_exit(
