@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 from pydantic import BaseModel, ValidationError
 
 from agentprogress.client import Feed, FollowOptions, follow
@@ -14,6 +15,7 @@ from agentprogress.errors import FollowError, InputSettled, InvalidAnswer, NoRes
 from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live, Session
 
+from .scripted import BRISK, Asked, held, reply, scripted
 from .storm import EAGER, url_of
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +38,10 @@ class Plain:
     pages: int
 
 
-REPORT = {"title": "All of it", "pages": 7}
+REPORT: dict[str, Any] = {"title": "All of it", "pages": 7}
+GUARD = 10.0
+# More than httpx2 would have open at once.
+MANY = 150
 
 
 async def to_the_end(feed: Feed) -> None:
@@ -176,6 +181,47 @@ async def test_a_result_that_nobody_gives_is_asked_for_so_many_times(live: Live)
             with pytest.raises(FollowError) as raised:
                 await feed.result()
     assert (raised.value.kind, raised.value.retryable) == ("network", True)
+
+
+@pytest.mark.parametrize("seconds", ["1000000", "9" * 400])
+async def test_a_result_that_is_to_be_asked_for_in_an_age_is_asked_for_sooner(seconds: str) -> None:
+    async def answer(asked: Asked, stream: ByteStream) -> None:
+        if asked.route != "result":
+            await held(stream)
+        elif server.routes.count("result") == 1:
+            await stream.send(reply(202, {"status": "running"}, Retry_After=seconds))
+        else:
+            await stream.send(reply(200, REPORT))
+
+    options = FollowOptions(settings=replace(BRISK, max_retry_after=0.01))
+    async with scripted(answer) as server, follow(server.url, options=options) as feed:
+        with anyio.fail_after(GUARD):
+            assert await feed.result() == REPORT
+
+
+async def test_however_many_wait_for_a_result_nobody_waits_for_another() -> None:
+    waiting, all_wait = 0, anyio.Event()
+
+    async def answer(asked: Asked, stream: ByteStream) -> None:
+        nonlocal waiting
+        if asked.route != "result":
+            await held(stream)
+            return
+        waiting += 1
+        if waiting == MANY:
+            all_wait.set()
+        await all_wait.wait()
+        await stream.send(reply(200, REPORT))
+
+    async def ask() -> None:
+        assert await feed.result(Report) == Report(**REPORT)
+
+    options = FollowOptions(settings=BRISK)
+    async with scripted(answer) as server, follow(server.url, options=options) as feed:
+        with anyio.fail_after(GUARD):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(MANY):
+                    tasks.start_soon(ask)
 
 
 # Control ------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 
 from agentprogress.client import FollowOptions, FollowState, follow
 from agentprogress.errors import FollowError
@@ -14,6 +16,8 @@ from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live, Session
 from tests.conformance.oracle import check_items
 
+from .line import end, event, welcome
+from .scripted import BRISK, Asked, held, joined, reply, scripted
 from .storm import EAGER, as_items, url_of
 
 pytestmark = pytest.mark.anyio
@@ -167,3 +171,64 @@ async def test_who_signs_nobody_in_says_so_with_an_error_of_its_own(live: Live) 
         with pytest.raises(FollowError) as raised:
             await anext(feed)
     assert raised.value is mine
+
+
+# Tokens that do not come, and redirects -----------------------------------------------------------
+
+
+async def listen(_: Asked, stream: ByteStream) -> None:
+    await held(stream)
+
+
+@pytest.mark.parametrize("ask", ["request_cancel", "answer"])
+async def test_a_command_does_not_wait_longer_for_a_token_than_for_an_answer(ask: str) -> None:
+    options = FollowOptions(settings=replace(BRISK, control_timeout=0.1))
+    asked = anyio.Event()
+
+    async def never() -> str:
+        asked.set()
+        await anyio.Event().wait()
+        raise AssertionError("It does come.")
+
+    async with scripted(listen) as server:
+        with anyio.fail_after(5):
+            async with follow(server.url, token=never, options=options) as feed:
+                await asked.wait()  # the connection waits for it as well
+                with pytest.raises(FollowError) as raised:
+                    await (
+                        feed.request_cancel() if ask == "request_cancel" else feed.answer("q", 1)
+                    )
+    assert raised.value.retryable
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 307])
+@pytest.mark.parametrize("to", ["the same server", "another port", "another host"])
+async def test_a_redirect_takes_nothing_secret_to_another_server(
+    transport: str, to: str, status: int
+) -> None:
+    async def answer(asked: Asked, stream: ByteStream) -> None:
+        if "moved" in asked.target:
+            await stream.send(joined(asked, welcome(1), event(1), end(1)))
+            await held(stream)
+        else:
+            query = asked.target.partition("?")[2]
+            where = f"{base}/{asked.route}?{query}&moved"
+            await stream.send(reply(status, b"", Location=where))
+
+    headers = {"X-Api-Key": "secret", "Cookie": "session=secret"}
+    options = FollowOptions(settings=BRISK, headers=headers)
+    async with scripted(answer) as here, scripted(answer) as other:
+        there = here if to == "the same server" else other
+        base = there.at("localhost") if to == "another host" else there.url
+        with anyio.fail_after(10):
+            async with follow(
+                here.url, transport=transport, token="secret", options=options
+            ) as feed:
+                assert [item.seq async for item in feed.events()] == [1]
+    first, last = here.asked[0].headers, there.asked[-1].headers
+    assert (first["x-api-key"], first["authorization"]) == ("secret", "Bearer secret")
+    if there is here:
+        assert (last["x-api-key"], last["authorization"]) == ("secret", "Bearer secret")
+    else:
+        assert "secret" not in str(last)

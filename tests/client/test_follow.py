@@ -169,6 +169,43 @@ async def test_what_the_block_raises_comes_out_as_it_is(live: Live, transport: s
     assert raised.value is mine
 
 
+@pytest.mark.parametrize(
+    "mine",
+    [
+        pytest.param(ExceptionGroup("mine", [ValueError("mine")]), id="group"),
+        pytest.param(BaseExceptionGroup("mine", [KeyboardInterrupt()]), id="base group"),
+        pytest.param(SystemExit(4), id="exit"),
+        pytest.param(FollowError("network", "Mine.", retryable=True), id="error of ours"),
+    ],
+)
+async def test_a_group_that_the_block_raises_is_in_no_other_one(
+    live: Live, mine: BaseException
+) -> None:
+    session = live.session()
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 - which one is what is tested
+        async with follow(url_of(session)) as feed:
+            async for _ in feed:
+                raise mine
+    assert raised.value is mine
+
+
+@pytest.mark.parametrize("mine", [SystemExit(4), KeyboardInterrupt()], ids=["exit", "interrupt"])
+@pytest.mark.parametrize("at", [FollowState.CONNECTING, FollowState.LIVE])
+async def test_what_no_code_should_catch_comes_out_of_a_callback_as_it_is(
+    live: Live, at: FollowState, mine: BaseException
+) -> None:
+    session = live.session()
+
+    def tell(state: FollowState) -> None:
+        if state is at:
+            raise mine
+
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 - which one is what is tested
+        async with follow(url_of(session), on_state=tell) as feed:
+            await everything(feed)
+    assert raised.value is mine
+
+
 async def test_a_cancelled_scope_around_a_feed_is_left_at_once(live: Live, transport: str) -> None:
     session = live.session()
     with anyio.CancelScope() as scope:
@@ -267,10 +304,17 @@ async def test_a_feed_is_entered_once(live: Live) -> None:
 
 async def test_a_feed_is_entered_before_it_is_read(live: Live) -> None:
     feed = follow(url_of(live.ended()))
-    with pytest.raises(RuntimeError, match="async with follow"):
+    for use in (feed.__anext__, feed.result, feed.request_cancel, lambda: feed.answer("q", 1)):
+        with pytest.raises(RuntimeError, match="async with follow"):
+            await use()
+
+
+async def test_nothing_is_asked_for_after_the_block(live: Live) -> None:
+    async with follow(url_of(live.session())) as feed:
         await anext(feed)
-    with pytest.raises(RuntimeError):
-        await feed.result()
+    for ask in (feed.result, feed.request_cancel, lambda: feed.answer("q", 1)):
+        with pytest.raises(RuntimeError, match="async with follow"):
+            await ask()
 
 
 def test_what_cannot_be_followed_is_refused_before_anything_is_tried() -> None:
@@ -278,8 +322,18 @@ def test_what_cannot_be_followed_is_refused_before_anything_is_tried() -> None:
         follow("https://host/sessions/s", transport="pigeon")
     with pytest.raises(InvalidUrl):
         follow("ftp://host/sessions/s")
-    with pytest.raises(ValueError, match="max_attempts"):
-        follow("https://host/sessions/s", max_attempts=0)
+    for most in (0, -1, 1.5, True, "3"):
+        with pytest.raises(ValueError, match="max_attempts"):
+            follow("https://host/sessions/s", max_attempts=most)  # type: ignore[arg-type]  # not only
+    for token in (b"x", 7):
+        with pytest.raises(TypeError, match="token"):
+            follow("https://host/sessions/s", token=token)  # type: ignore[arg-type]  # on purpose
+
+    async def tell(_: FollowState) -> None:
+        """Nobody would wait for it."""
+
+    with pytest.raises(TypeError, match="on_state"):
+        follow("https://host/sessions/s", on_state=tell)
 
 
 async def test_a_session_that_never_was_is_given_up_at_once(live: Live, transport: str) -> None:

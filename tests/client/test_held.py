@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agentprogress._core.fold import Fold
 from agentprogress.client._held import Held
-from agentprogress.client._reader import Begun, Delivery, Jumped, NewEvent, Reader, Skipped
+from agentprogress.client._reader import Begun, Delivery, Found, Jumped, NewEvent, Reader, Skipped
 from agentprogress.client._wire import Malformed, read_frame, read_state
 from agentprogress.events import StepStarted
 from agentprogress.snapshot import Gap, Snapshot
@@ -106,7 +106,7 @@ def test_who_brings_a_cursor_lacks_the_state_before_it_until_it_is_found() -> No
     one.take(step(3))
     assert one.snapshot is None
     assert one.cursor == f"{EPOCH}-3"
-    one.found(folded(numbered([{"type": "session.started", "title": "T"}] * 3)))
+    one.take(Found(folded(numbered([{"type": "session.started", "title": "T"}] * 3))))
     assert not one.lacks_state
     one.take(step(4))
     assert one.snapshot is not None
@@ -116,7 +116,7 @@ def test_who_brings_a_cursor_lacks_the_state_before_it_until_it_is_found() -> No
 def test_a_state_that_is_ahead_is_not_folded_a_second_time() -> None:
     events = [step(1).wire, event(2, "usage.reported", input_tokens=7), step(3).wire]
     one = held(f"{EPOCH}-1")
-    one.found(folded(events))
+    one.take(Found(folded(events)))
     for each in events[1:]:
         one.take(NewEvent(EPOCH, each))
         assert shown(one)["usage"]["input_tokens"] == 7
@@ -125,7 +125,7 @@ def test_a_state_that_is_ahead_is_not_folded_a_second_time() -> None:
 
 def test_a_state_of_another_epoch_is_not_folded_on() -> None:
     one = held(f"{EPOCH}-2")
-    one.found(folded([], OTHER))
+    one.take(Found(folded([], OTHER)))
     one.take(step(3))
     assert shown(one)["seq"] == 0
 

@@ -119,3 +119,22 @@ def test_the_same_step_down_is_told_once() -> None:
     ladder.climb(LATER)
     ladder.step_down(Advice.SHORT, LATER, sure=False)
     assert ladder.notice is None
+
+
+def test_what_is_ruled_out_below_a_doubted_one_stays_so() -> None:
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(Advice.SWALLOWED, NOW, sure=False)
+    ladder.step_down(Advice.HELD_BACK, NOW, sure=True)
+    assert ladder.climb(LATER)
+    told = [str(ladder.transport)]
+    ladder.step_down(Advice.SWALLOWED, LATER, sure=False)
+    assert [*told, str(ladder.transport)] == ["websocket", "long-poll"]
+
+
+def test_each_climb_in_vain_doubles_the_time_to_the_next() -> None:
+    ladder = Ladder("auto", SETTINGS)
+    ladder.step_down(Advice.SHORT, NOW, sure=False)
+    assert ladder.climb(LATER)
+    ladder.step_down(Advice.SHORT, LATER, sure=False)
+    assert not ladder.climb(LATER + SETTINGS.transport_retry_interval)
+    assert ladder.climb(LATER + 2 * SETTINGS.transport_retry_interval)

@@ -58,3 +58,9 @@ def test_an_applications_own_401_is_worth_another_token() -> None:
     made = Leniency(SETTINGS)
     assert verdict(made, Answer(401), 0.0, may_renew=True) is Verdict.NEW_TOKEN
     assert verdict(made, Answer(401), 0.0) is Verdict.COME_BACK
+
+
+def test_204_is_judged_at_once_whatever_came_before() -> None:
+    made = Leniency(SETTINGS)
+    verdict(made, FOREIGN, 0.0)
+    assert verdict(made, Answer(204), GRACE + 1) is Verdict.DONE

@@ -52,6 +52,14 @@ def test_a_server_that_does_not_wait_is_not_asked_without_a_pause() -> None:
     assert polls.follower.error is None
 
 
+def test_a_cache_that_answers_with_the_first_page_for_ever_is_not_asked_without_a_pause() -> None:
+    polls = line()
+    for _ in range(100):
+        polls.open(welcome(1), event(1))
+    assert polls.now >= 98 * SETTINGS.initial_retry_window
+    assert polls.follower.transport == "long-poll"
+
+
 def test_pages_that_bring_something_are_asked_for_at_once() -> None:
     polls = line()
     for seq in range(1, 50):

@@ -8,7 +8,7 @@ from agentprogress.client import FollowState, Transport
 from agentprogress.client._steps import Dial
 from agentprogress.client._wire import Answer
 
-from .line import NOBODY, SETTINGS, Line, event, problem, welcome
+from .line import EPOCH, NOBODY, SETTINGS, Line, event, problem, welcome
 
 SHORT = SETTINGS.short_stream_timeout
 MOST = SETTINGS.max_short_streams
@@ -240,3 +240,21 @@ def test_a_balancer_that_accepts_for_a_server_that_is_down_changes_no_transport(
         line.follower.reached(line.now)
         line.follower.cut(NOBODY, line.now)
     assert line.follower.transport is Transport.WEBSOCKET
+
+
+def test_a_handshake_that_goes_on_being_refused_leads_to_the_next_transport() -> None:
+    line = Line()
+    line.open(welcome(0))
+    line.now = 7_200.0
+    line.close()
+    for _ in range(SETTINGS.max_short_streams):
+        assert line.follower.transport is Transport.WEBSOCKET
+        line.refuse(Answer(404, content_type="text/html"))
+    assert line.follower.transport is Transport.SSE
+
+
+def test_204_to_a_handshake_is_never_the_end() -> None:
+    line = Line(after=f"{EPOCH}-1")
+    line.refuse(Answer(204))
+    assert line.follower.state is FollowState.CONNECTING
+    assert line.dial().transport is Transport.SSE

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -207,7 +207,7 @@ def interrupted(call: Callable[[threading.Event], object]) -> None:
 
 def _is_waiting(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code is Future.result.__code__:
+        if frame.f_code is wait.__code__:
             return True
         frame = frame.f_back
     return False

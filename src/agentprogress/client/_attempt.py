@@ -58,7 +58,7 @@ class Attempt:
         self._heard_at = now
 
     def resumed(self, now: float) -> None:
-        """Reading goes on, which had stopped for a slow user."""
+        """Time goes on that had stopped: for a slow user, or for a token."""
         self._heard_at = self._awaited_since = now
 
     def welcomed(self, heartbeat_interval: float) -> None:

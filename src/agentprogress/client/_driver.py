@@ -18,6 +18,7 @@ from ._inbox import Inbox
 from ._ladder import Transport
 from ._link import Closed, Cut, Link, Refused, Signs, Unreachable
 from ._reach import Reach
+from ._reader import Found
 from ._steps import Dial, Over, Rest
 from ._wire import Malformed, read_state
 
@@ -25,6 +26,8 @@ __all__ = ["ClientDriver"]
 
 _logger = logging.getLogger("agentprogress.client")
 _FOUND = 200
+# A route that does not answer costs some seconds of each connection.
+_STATE_TRIES = 3
 
 
 class ClientDriver:
@@ -51,10 +54,10 @@ class ClientDriver:
         self.follower = follower
         self._link_scope: anyio.CancelScope | None = None
         self._nudge = anyio.Event()  # ends a rest
-        self._dialled = anyio.Event()  # moves the deadline nearer
+        self._sooner = anyio.Event()  # moves the deadline nearer
         self._paused = False
         self._token: str | None = None
-        self._asked_for_state = False
+        self._state_tries = _STATE_TRIES
 
     async def run(self) -> None:
         """Follows until nothing is left to do; what comes and how it ends is in the inbox."""
@@ -92,7 +95,7 @@ class ClientDriver:
     async def _connect(self, dial: Dial) -> None:
         """Dials once, and reads until the follower has been told how it ended."""
         follower, now = self.follower, self.clock.monotonic
-        self._dialled.set()
+        self._sooner.set()
         # Cancelled by `_keep_time`, after the follower has been told why.
         with anyio.CancelScope() as self._link_scope:
             try:
@@ -117,8 +120,8 @@ class ClientDriver:
         signs = Signs(self._reached, self._heard)
         async with self._reach.web.open(dial.transport, url, self._token, signs) as link:
             self.follower.opened(self.clock.monotonic())
-            if self.held.lacks_state and not self._asked_for_state:
-                self._asked_for_state = True
+            if self.held.lacks_state and self._state_tries:
+                self._state_tries -= 1
                 await self._find_state()
             await self._read(link)
 
@@ -161,6 +164,7 @@ class ClientDriver:
             yield
         finally:
             self._paused = False
+            self._sooner.set()
         self.follower.resumed(self.clock.monotonic())
 
     async def _find_state(self) -> None:
@@ -171,7 +175,9 @@ class ClientDriver:
             reply = await reach.web.ask("GET", reach.url.route(""), self._token, patience=patience)
             state = from_json(reply.body) if reply.answer.status == _FOUND else None
             if is_object(state):
-                self.held.found(read_state(state, reach.settings)[0])
+                found = Found(read_state(state, reach.settings)[0])
+                self.inbox.put([found], len(reply.body))
+                self._state_tries = 0
         self.follower.resumed(self.clock.monotonic())
 
     @property
@@ -195,10 +201,10 @@ class ClientDriver:
         while True:
             now = clock.monotonic()
             deadline = inf if self._paused else follower.deadline
-            if self._dialled.is_set():
-                self._dialled = anyio.Event()
+            if self._sooner.is_set():
+                self._sooner = anyio.Event()
             await clock.wait(
-                self._dialled, min(deadline, now + self._reach.settings.sleep_check_interval)
+                self._sooner, min(deadline, now + self._reach.settings.sleep_check_interval)
             )
             now = clock.monotonic()
             slept = clock.wall() - now - drift > self._reach.settings.silence_timeout

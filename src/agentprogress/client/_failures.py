@@ -47,6 +47,9 @@ def translated() -> Generator[None]:
         raise Unreachable(_untrusted(error) or _unreachable(error, "network")) from error
     except httpx2.TimeoutException as error:
         raise Cut(FollowError("timeout", "No answer came in time.", retryable=True)) from error
+    except httpx2.TooManyRedirects as error:
+        sentence = "The server redirects in a circle: a sign-in page, or a proxy that is set wrong."
+        raise Unreachable(FollowError("protocol", sentence, retryable=False)) from error
     except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
         # The last as TLS on asyncio raises it: a record that does not fit.
         raise Cut(_broken(error)) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from random import random
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -184,7 +184,7 @@ class Feed(Known):
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as failure:  # what no code should catch, out of on_state or a token
-            self._failure = failure
+            self._failure = _alone(failure)
             raise
 
     async def __aexit__(
@@ -288,6 +288,16 @@ class Feed(Known):
                     self._on_state(state)
                 except Exception:
                     _logger.exception("on_state raised; following goes on.")
+
+
+def _alone(failure: BaseException) -> BaseException:
+    """Returns what was raised, out of the groups that the driver's and httpx2's tasks make."""
+    alone: BaseException = failure
+    while isinstance(alone, BaseExceptionGroup):
+        alone, *more = cast("BaseExceptionGroup[BaseException]", alone).exceptions
+        if more:
+            return failure
+    return alone
 
 
 class _Events(AsyncIterator[Event]):

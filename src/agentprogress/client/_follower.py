@@ -102,11 +102,13 @@ class Follower:
             return Over(self.error)
         if self.retry_at is not None and now < self.retry_at:
             return Rest(self.retry_at)
-        self._enter(Happening.DIALLED)
         self.retry_at = None
         self._patience.dialled()
         if self._ladder.climb(now):
             self._waits = False
+            if self.state in (FollowState.REPLAYING, FollowState.LIVE):
+                self._enter(Happening.CUT)
+        self._enter(Happening.DIALLED)
         dial = Dial(self.transport, self.cursor, self._waits, self._renew)
         self._attempt = Attempt(dial, now, self._settings, self._heartbeat_interval)
         self._renew = False
@@ -140,7 +142,7 @@ class Follower:
             self._attempt.heard(now)
 
     def resumed(self, now: float) -> None:
-        """Reading goes on, which had stopped for a slow user."""
+        """Time goes on that had stopped: for a slow user, or for a token."""
         if self._attempt is not None:
             self._attempt.resumed(now)
 
@@ -192,14 +194,16 @@ class Follower:
 
     def refused(self, answer: Answer, now: float) -> None:
         """An HTTP answer came that is not what was asked for."""
-        if not self.linked:
+        attempt = self._attempt
+        if attempt is None:
             return
+        transport = attempt.dial.transport
         may_upgrade = not is_passing(answer.status) or answer.status in _NO_UPGRADE
-        if self.transport is Transport.WEBSOCKET and may_upgrade and self._no_upgrade(answer, now):
+        if transport is Transport.WEBSOCKET and may_upgrade and self._no_upgrade(answer, now):
             return
         judgement = self._leniency.judge(answer, now, may_renew=self._may_renew)
         # Only an event stream that was asked to go on can tell by 204 that there is no more.
-        asked_to_go_on = self.transport is Transport.SSE and self.cursor is not None
+        asked_to_go_on = transport is Transport.SSE and self.cursor is not None
         if judgement.verdict is Verdict.DONE and not asked_to_go_on:
             judgement = judgement._replace(verdict=Verdict.COME_BACK)
         self._judge(judgement, now)
@@ -315,7 +319,8 @@ class Follower:
         elif cut:
             self._cut(error, now)
         else:
-            self._ladder.lasted()  # whoever speaks to us is not cutting us short
+            if error.protocol_code is not None:  # who speaks to us is not cutting us short
+                self._ladder.lasted()
             self._come_back(error, now, judgement)
 
     @property

@@ -7,8 +7,7 @@ from .._core.fold import Fold
 from ..events import Event, parse_event
 from ..settings import Settings
 from ..snapshot import Gap, SessionSnapshot, Snapshot
-from ._reader import Begun, Delivery, Jumped, NewEvent
-from ._wire import Frame
+from ._reader import Begun, Delivery, Found, Jumped, NewEvent
 
 __all__ = ["Held"]
 
@@ -40,10 +39,6 @@ class Held:
             self._shown = SessionSnapshot.model_validate(self._fold.state())
         return self._shown
 
-    def found(self, state: Frame) -> None:
-        """The state at the head was asked for: events up to there change nothing in it."""
-        self._start(Fold.resume(state, self._limits), state["epoch"])
-
     def take(self, delivery: Delivery) -> Event | Snapshot | Gap | None:
         """Takes a delivery, and returns it as the user gets it; None for what is not shown."""
         if isinstance(delivery, NewEvent):
@@ -58,6 +53,11 @@ class Held:
             self.cursor = str(Cursor(delivery.epoch, 0))
             snapshot = self.snapshot
             return Snapshot(snapshot, reset=True) if delivery.reset and snapshot else None
+        if isinstance(delivery, Found):
+            # Events up to there change nothing in it.
+            if self.lacks_state:
+                self._start(Fold.resume(delivery.wire, self._limits), delivery.wire["epoch"])
+            return None
         return delivery.gap
 
     def _event(self, delivery: NewEvent) -> Event:

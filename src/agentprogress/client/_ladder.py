@@ -73,8 +73,8 @@ class Ladder:
         self.notice: str | None = None
         self._settings = settings
         self._at = 0
-        # Those above are ruled out for good; those below it that were passed are only doubted.
-        self._highest = 0
+        self._ruled_out: set[Transport] = set()
+        self._patience = settings.transport_retry_interval
         self._doubted_at = 0.0
         self._told: set[str] = set()
         self._worked: set[Transport] = set()
@@ -92,6 +92,7 @@ class Ladder:
     def worked(self) -> None:
         """The transport in use has brought something."""
         self._worked.add(self.transport)
+        self._ruled_out.discard(self.transport)
 
     def lasted(self) -> None:
         """A connection was not short."""
@@ -112,15 +113,16 @@ class Ladder:
             sure: whether the way is known not to take the transport. Else it may have been the
                 server, in the middle of a restart, and the transport is tried again later.
         """
-        if self._at + 1 == len(self._rungs):
+        below = self._next_rung(self._at + 1)
+        if below is None:
             return False
         left = self.transport
-        self._at += 1
-        self._short = 0
-        if sure and self._highest == self._at - 1:
-            self._highest = self._at
-        elif not sure:
+        if sure:
+            self._ruled_out.add(left)
+        else:
             self._doubted_at = now
+        self._at = below
+        self._short = 0
         told = f"Following by {self.transport} instead of {left}: {advice.value}."
         if told not in self._told:
             self._told.add(told)
@@ -128,10 +130,20 @@ class Ladder:
         return True
 
     def climb(self, now: float) -> bool:
-        """Takes the best transport that is not ruled out, if it was doubted long enough ago."""
-        patience = self._settings.transport_retry_interval
-        if self._at == self._highest or now - self._doubted_at < patience:
+        """Takes the best transport that is not ruled out, if it was doubted long enough ago.
+
+        Each time it is in vain, the next one comes after twice the time.
+        """
+        best = self._next_rung(0)
+        if best is None or best >= self._at or now - self._doubted_at < self._patience:
             return False
-        self._at = self._highest
+        self._at = best
         self._doubted_at = now
+        self._patience *= 2
         return True
+
+    def _next_rung(self, start: int) -> int | None:
+        for at in range(start, len(self._rungs)):
+            if self._rungs[at] not in self._ruled_out:
+                return at
+        return None

@@ -32,6 +32,10 @@ class Leniency:
         self._was_welcomed = True
         self._unknown_since = self._foreign_since = None
 
+    def known(self) -> None:
+        """The server has known the session, as another connection found."""
+        self._was_welcomed = True
+
     def other(self) -> None:
         """Something else went wrong: nobody can be said to have answered nothing but nonsense."""
         self._foreign_since = None
@@ -49,6 +53,8 @@ class Leniency:
         """
         judgement = judge_answer(answer)
         error = judgement.error
+        if judgement.verdict is Verdict.DONE:
+            return judgement
         # A problem without a code of ours is another application's.
         if error.protocol_code is not None or is_passing(answer.status):
             self.other()

@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..snapshot import Gap, SessionSnapshot
 from ._wire import Frame, Malformed, read_state
 
-__all__ = ["Begun", "Delivery", "Jumped", "NewEvent", "Reader", "Skipped"]
+__all__ = ["Begun", "Delivery", "Found", "Jumped", "NewEvent", "Reader", "Skipped"]
 
 
 class Begun(NamedTuple):
@@ -46,7 +46,13 @@ class Skipped(NamedTuple):
     gap: Gap
 
 
-Delivery = Begun | NewEvent | Jumped | Skipped
+class Found(NamedTuple):
+    """The state at the head, which a cursor from elsewhere came without."""
+
+    wire: Frame
+
+
+Delivery = Begun | NewEvent | Jumped | Skipped | Found
 
 
 class Reader:

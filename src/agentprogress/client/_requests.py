@@ -132,24 +132,31 @@ class Requests:
         url = self._reach.url.route(route, **({"wait": f"{wait:g}"} if wait else {}))
         reach, follower = self._reach, self._follower
         backoff = Backoff(self._settings, self._random)
-        leniency = Leniency(self._settings, was_welcomed=follower.was_welcomed)
+        leniency = Leniency(self._settings)
         patience = wait + self._settings.silence_timeout
         refused: str | None = None
         while True:
             judgement: Judgement | None = None
-            token = await reach.token(refused)
+            token: str | None = None
             try:
+                token = await reach.token(refused)
                 reply = await reach.web.ask(method, url, token, body, patience=patience)
             except Unreachable as unreachable:
                 error = unreachable.error
                 if not error.retryable:
                     raise error from unreachable
                 leniency.other()
+            except FollowError as no_token:
+                error = no_token
+                if not error.retryable:
+                    raise
             else:
                 if reply.answer.status in (_OK, _ACCEPTED) and _is_ours(reply):
                     return reply
                 if reply.answer.status in _REDIRECTS:
                     raise _Unfit(reply.answer, _redirected(reply.answer.status))
+                if follower.was_welcomed:
+                    leniency.known()
                 may_renew = reach.tokens.can_renew and refused is None
                 now = self._clock.monotonic()
                 judgement = leniency.judge(reply.answer, now, may_renew=may_renew)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -24,6 +24,9 @@ from ._tokens import Token
 __all__ = ["SyncFeed", "follow_sync"]
 
 T = TypeVar("T")
+
+# Seconds between two looks at whether the caller was interrupted.
+_LOOK_EVERY = 1.0
 
 
 def follow_sync(
@@ -130,6 +133,9 @@ class SyncFeed(Known):
     def _call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
         waiting: Future[T] = self._running.start_task_soon(function, *args)
         try:
+            # A lock that is waited for without end does not hear of Ctrl-C on every system.
+            while not wait((waiting,), timeout=_LOOK_EVERY).done:
+                pass
             return waiting.result()
         except BaseException:
             # Ctrl-C ends only the wait: what is waited for would go on, and hold up the leaving.

@@ -13,7 +13,10 @@ from typing import Any, Self
 
 import anyio
 import anyio.to_thread
+import httpx2
+import httpx2.websockets
 from pydantic_core import from_json
+from wsproto.utilities import ProtocolError
 
 from .._core.connection import SUBPROTOCOL
 from .._core.jsonable import encode_json, is_object
@@ -24,20 +27,12 @@ from ._ladder import Transport
 from ._link import QUIET, Closed, Cut, Link, Look, Refused, Reply, Signs
 from ._wire import Answer
 
-try:
-    import httpx2
-    import httpx2.websockets
-    from wsproto.utilities import ProtocolError
-except ImportError as error:
-    raise ImportError(
-        "agentprogress.client needs httpx2 with WebSockets, which is not installed: "
-        "pip install 'agentprogress[client]'"
-    ) from error
-
 __all__ = ["Web"]
 
 # How a generator of chunks ends.
 _ENDS = (StopAsyncIteration, httpx2.HTTPError, httpx2.StreamError, OSError)
+_SECURE = frozenset({"https", "wss"})
+_PORTS = {False: 80, True: 443}
 _PONG = '{"type":"pong"}'
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
@@ -103,7 +98,7 @@ class Web:
 
     async def _guard(self, request: httpx2.Request) -> None:
         """Keeps headers that may be secret from where a redirect leads."""
-        if request.url.host != httpx2.URL(self._url).host:
+        if not _same_place(request.url, httpx2.URL(self._url)):
             for name in self._headers:
                 request.headers.pop(name, None)
 
@@ -252,6 +247,16 @@ class Web:
 def _system_trust() -> ssl.SSLContext:
     """Reading the authorities' certificates takes tens of milliseconds: once is enough."""
     return httpx2.create_ssl_context()
+
+
+def _same_place(url: httpx2.URL, known: httpx2.URL) -> bool:
+    """Returns whether a URL is of the same server; from HTTP to HTTPS is the same, not back."""
+    if url.host != known.host:
+        return False
+    secure, was_secure = url.scheme in _SECURE, known.scheme in _SECURE
+    if secure != was_secure:
+        return secure
+    return (url.port or _PORTS[secure]) == (known.port or _PORTS[secure])
 
 
 def _tracing(signs: Signs) -> dict[str, Any]:
