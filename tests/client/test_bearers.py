@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from anyio.abc import ByteStream
 
 from agentprogress.client import FollowOptions, FollowState, follow
+from agentprogress.client._web import _same_place
 from agentprogress.errors import FollowError
 from agentprogress.testing import Cut, FaultProxy, Faults
 from tests.conformance.live import Live, Session
@@ -232,3 +234,28 @@ async def test_a_redirect_takes_nothing_secret_to_another_server(
         assert (last["x-api-key"], last["authorization"]) == ("secret", "Bearer secret")
     else:
         assert "secret" not in str(last)
+
+
+@pytest.mark.parametrize(
+    ("to", "same"),
+    [
+        ("https://a.example/x", True),
+        ("https://a.example:443/x", True),
+        ("https://a.example:8443/x", False),
+        ("https://b.example/x", False),
+        ("http://a.example:80/x", True),
+        ("http://a.example:8080/x", False),
+        ("http://b.example/x", False),
+    ],
+)
+def test_what_is_secret_follows_from_http_to_https_and_not_to_another_port(
+    to: str, same: bool
+) -> None:
+    assert _same_place(httpx2.URL(to), httpx2.URL("http://a.example/x")) is same
+
+
+@pytest.mark.parametrize(
+    ("to", "same"), [("http://a.example/x", False), ("https://a.example:443/x", True)]
+)
+def test_what_is_secret_never_follows_from_https_to_http(to: str, same: bool) -> None:
+    assert _same_place(httpx2.URL(to), httpx2.URL("https://a.example/x")) is same

@@ -250,13 +250,14 @@ def _system_trust() -> ssl.SSLContext:
 
 
 def _same_place(url: httpx2.URL, known: httpx2.URL) -> bool:
-    """Returns whether a URL is of the same server; from HTTP to HTTPS is the same, not back."""
-    if url.host != known.host:
-        return False
+    """Returns whether a URL is of the same server; httpx2 keeps the token by the same rule."""
     secure, was_secure = url.scheme in _SECURE, known.scheme in _SECURE
-    if secure != was_secure:
-        return secure
-    return (url.port or _PORTS[secure]) == (known.port or _PORTS[secure])
+    port, known_port = url.port or _PORTS[secure], known.port or _PORTS[was_secure]
+    if secure == was_secure:
+        return (url.host, port) == (known.host, known_port)
+    # From HTTP to HTTPS, and never back.
+    upgraded = secure and (port, known_port) == (_PORTS[True], _PORTS[False])
+    return upgraded and url.host == known.host
 
 
 def _tracing(signs: Signs) -> dict[str, Any]:
