@@ -1,0 +1,3 @@
+// Defines `<agent-progress>` when it is imported.
+
+export { AgentProgressElement } from "./element.js";
