@@ -1,0 +1,45 @@
+// How long a client waits before it comes back. The server sizes the window so that all of its subscribers together do
+// not overrun it; so the delay is drawn from the whole of [0, window]. Random numbers are passed in, time is not needed.
+
+const INITIAL_WINDOW_MS = 1000;
+const MIN_WINDOW_MS = 200;
+const MIN_DELAY_MS = 100;
+const MAX_DELAY_MS = 20000;
+const MAX_RETRY_AFTER_MS = 900000;
+
+const within = (least, value, most) => Math.min(Math.max(value, least), most);
+
+export class Backoff {
+  attempt = 0;
+  #windowMs = INITIAL_WINDOW_MS;
+  #isAdvised = false;
+  #random;
+
+  constructor(random = Math.random) {
+    this.#random = random;
+  }
+
+  /** The first ones to return after a restart are told of a small crowd: a welcome never narrows the window. */
+  welcome(windowMs) {
+    if (!this.#isAdvised || windowMs > this.#windowMs) this.advise(windowMs);
+  }
+
+  advise(windowMs) {
+    if (!(typeof windowMs === "number") || Number.isNaN(windowMs)) return;
+    this.#isAdvised = true;
+    this.#windowMs = within(MIN_WINDOW_MS, windowMs, MAX_DELAY_MS);
+  }
+
+  /** `drawn`: by the server for this client alone, as for `reconnect`. 0 is not: all are told the same. */
+  nextDelay(floorMs = 0, drawn = false) {
+    const floor = within(0, floorMs || 0, MAX_RETRY_AFTER_MS);
+    const attempt = this.attempt++;
+    if (attempt === 0 && drawn && floor) return floor;
+    const longest = Math.min(this.#windowMs * 2 ** attempt, MAX_DELAY_MS);
+    return Math.max(this.#random() * longest, floor, attempt && MIN_DELAY_MS);
+  }
+
+  reset() {
+    this.attempt = 0;
+  }
+}
