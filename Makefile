@@ -68,7 +68,7 @@ pins: python ## choose the newest versions of all tools: writes requirements/*.t
 	$(PYTHON) scripts/pin.py
 
 clean: ## remove everything that the targets made, environments included
-	rm -rf .venv .venv-* build dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .venv .venv-* tests/browser/node_modules build dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

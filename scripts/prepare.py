@@ -4,6 +4,7 @@
 
 Standard library only. What was installed is remembered in a stamp inside the environment: a digest
 of the interpreter, the place, pyproject.toml and every pin; a change of any of them installs again.
+What the tests of the browser package need from npm is kept in tests/browser/node_modules likewise.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "requirements"
+BROWSER = ROOT / "tests" / "browser"
 GROUPS = sorted(path.stem for path in PINS.glob("*.in"))
 
 NO_VENV = """\
@@ -28,16 +31,22 @@ UNFIT_PINS = """\
 If it names a missing requirement, requirements/ no longer fits pyproject.toml: run `make pins`.
 """
 NO_PROGRAMS = """\
-The tests need a Chromium, an nginx and a HAProxy. Missing here: {packages}
+The tests need a Chromium, an nginx, a HAProxy and a Node.js with npm. Missing here: {packages}
 On Debian, as root: apt-get install --no-install-recommends {packages}
-Elsewhere: install nginx and HAProxy where PATH finds them, and Chromium or Chrome, whose program
-can be named: make test CHROMIUM=/path/to/chrome
+Elsewhere: install nginx, HAProxy, Node.js and npm where PATH finds them, and Chromium or Chrome,
+whose program can be named: make test CHROMIUM=/path/to/chrome
+"""
+OLD_NODE = """\
+The tests need Node.js {needed} or newer, and {node} is {found}: put a newer one first in PATH.
 """
 
 # Where Debian has nginx and HAProxy, which only root's PATH may name.
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 # Packages that bring a service of the same name, and start it.
 SERVICES = ("nginx", "haproxy")
+NODE_PACKAGES = {"nodejs": "node", "npm": "npm"}
+# The oldest that Vite runs on.
+NODE = (20, 19)
 
 
 class SetupFailed(Exception):
@@ -55,6 +64,7 @@ def main() -> None:
             prepare(arguments.group, venv)
             if arguments.group == "test":
                 ensure_programs(venv)
+                ensure_modules()
     except SetupFailed as failure:
         sys.exit(str(failure).rstrip())
 
@@ -146,7 +156,35 @@ def missing_packages(venv: Path) -> list[str]:
     if not all(starts([str(driver), "--version"]) for driver in drivers):
         packages.append("libatomic1")
     packages += [name for name in SERVICES if not shutil.which(name, path=SYSTEM_PATH)]
+    packages += [name for name, program in NODE_PACKAGES.items() if not shutil.which(program)]
     return packages
+
+
+def ensure_modules() -> None:
+    """Installs exactly what the lock in tests/browser names."""
+    version = node_version()
+    content = hashlib.sha256(f"{BROWSER} {version}".encode())
+    for name in ("package.json", "package-lock.json"):
+        content.update((BROWSER / name).read_bytes())
+    stamp = BROWSER / "node_modules" / ".prepared"
+    if holds(stamp, content.hexdigest()):
+        return
+    say("installing what the browser's tests need into tests/browser/node_modules")
+    # What is installed runs nothing of its own here: the programs come ready to run.
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    run(["npm", "ci", *quiet], BROWSER)
+    stamp.write_text(content.hexdigest())
+
+
+def node_version() -> str:
+    node = shutil.which("node") or "node"
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    version = asked.stdout.strip()
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version))
+    if numbers < NODE:
+        needed = ".".join(str(number) for number in NODE)
+        raise SetupFailed(OLD_NODE.format(needed=needed, node=node, found=version or "no Node.js"))
+    return version
 
 
 def stop_service(name: str) -> None:
@@ -173,8 +211,8 @@ def as_root(program: str) -> list[str] | None:
     return [*sudo, *command] if shutil.which("sudo") and starts([*sudo, "true"]) else None
 
 
-def run(command: list[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+def run(command: list[str], folder: Path = ROOT) -> None:
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise SetupFailed(f"`{' '.join(command)}` failed; what it said is above.")
 

@@ -64,12 +64,15 @@ class Route(NamedTuple):
         path: relative to the mount; names in braces are one segment each.
         methods: what it answers, besides a browser's preflight.
         waits: whether ``?wait=`` makes it a long poll.
+        public: it tells nothing of any session, so that neither the page's origin nor access is
+            asked for.
     """
 
     name: str
     path: str
     methods: tuple[str, ...] = ("GET", "HEAD")
     waits: bool = False
+    public: bool = False
 
 
 ROUTES: Final = (
@@ -82,6 +85,8 @@ ROUTES: Final = (
     Route("cancel", "/sessions/{session_id}/cancel", ("POST",)),
     Route("answer", "/sessions/{session_id}/inputs/{request_id}", ("POST",)),
     Route("view", "/sessions/{session_id}/view"),
+    Route("module", "/client/{version}/{file}", public=True),
+    Route("newest_module", "/client/{file}", public=True),
     Route("health", "/health"),
 )
 
@@ -94,8 +99,10 @@ class Target(NamedTuple):
     """What a request is for."""
 
     route: Route
-    session_id: str
-    request_id: str
+    session_id: str = ""
+    request_id: str = ""
+    version: str = ""
+    file: str = ""
 
 
 def target(path: str) -> Target | None:
@@ -103,8 +110,7 @@ def target(path: str) -> Target | None:
     for route, pattern in _PATTERNS:
         match = pattern.fullmatch(path)
         if match is not None:
-            named = match.groupdict()
-            return Target(route, named.get("session_id", ""), named.get("request_id", ""))
+            return Target(route, **match.groupdict())
     return None
 
 

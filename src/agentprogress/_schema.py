@@ -291,7 +291,12 @@ def _answer(description: str, model: str | None = None, media_type: str = _JSON)
 
 
 def _path_parameters(path: str) -> list[Json]:
-    patterns = {"session_id": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$", "request_id": "^[^/]+$"}
+    patterns = {
+        "session_id": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$",
+        "request_id": "^[^/]+$",
+        "version": "^[^/]+$",
+        "file": r"^[a-z-]+\.js$",
+    }
     return [
         {"name": name, "in": "path", "required": True}
         | {"schema": {"type": "string", "pattern": pattern}}
@@ -400,6 +405,26 @@ _ROWS: dict[str, Json] = {
     "view": {
         "summary": "A page for people",
         "answers": {"200": {"description": "A page", "content": {"text/html": _TEXT_BODY}}},
+    },
+    "module": {
+        "summary": "A module of the browser package, in the version that is served",
+        "query": [
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+        ],
+        "answers": {
+            "200": {
+                "description": "JavaScript",
+                "content": {"text/javascript": _TEXT_BODY},
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+            },
+            "304": _answer("It is the one that the client has"),
+        },
+    },
+    "newest_module": {
+        "summary": "Where a module is in the version that is served",
+        "answers": {
+            "307": _answer("There") | {"headers": {"Location": {"schema": {"type": "string"}}}},
+        },
     },
     "health": {
         "summary": "Whether the process takes anybody in",

@@ -1,7 +1,7 @@
 """What each request gets: a whole response, or a stream to be driven. Adapters only translate.
 
 Its order is that of trust: path, method, origin, the framework's own check, access; only then a
-session is looked at.
+session is looked at. What is public asks for none of these but path and method.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ._origins import Origins
 from ._record import SessionRecord
 from ._signals import chain_signals
 from .access import Authorize, allow_generated_ids
+from .browser._serving import PUBLIC, module, newest_module
 from .codes import CODES
 from .errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, ProgressError
 from .registry import SessionRegistry, engine_of
@@ -86,6 +87,8 @@ class Service:
             "cancel": endpoints.cancel,
             "answer": endpoints.answer,
             "view": endpoints.view,
+            "module": module,
+            "newest_module": newest_module,
             "health": endpoints.health,
         }
 
@@ -109,9 +112,10 @@ class Service:
     async def answer(self, request: Request, check: Check = nothing) -> Response | Stream:
         """Answers a request; every error becomes a response."""
         self.begin()
-        more = self._origins.headers(request)
+        found = target(request.path)
+        public = found is not None and found.route.public
+        more = PUBLIC if public else self._origins.headers(request)
         try:
-            found = target(request.path)
             if found is None:
                 raise NotFound
             preflight = self._origins.preflight(request)
@@ -119,8 +123,10 @@ class Service:
                 return preflight
             if request.method not in found.route.methods:
                 raise MethodNotAllowed(request.method, found.route.methods)
-            request = self._origins.let_in(request)
-            answer: Response | Stream | None = await check(request)
+            answer: Response | Stream | None = None
+            if not public:
+                request = self._origins.let_in(request)
+                answer = await check(request)
             if answer is None:
                 answer = await self._endpoints[found.route.name](request, found)
         except ProgressError as error:

@@ -3,7 +3,7 @@
 // Time (milliseconds) and random numbers are passed in.
 
 import { Backoff } from "./backoff.js";
-import { ProgressError } from "./errors.js";
+import { passing, ProgressError } from "./errors.js";
 import { isEvent, malformed, PROTOCOL } from "./frames.js";
 import { Ladder } from "./ladder.js";
 import { Position } from "./position.js";
@@ -18,21 +18,20 @@ const PAUSE_MS = 1000;
 export const WAIT_MS = 20000;
 
 // What the table does not list is illegal: it throws and changes nothing.
-const AFTER_CUT = { cut: "reconnecting", ended: "ended", gave_up: "gave_up", left: "idle" };
+const OUT = { cut: "reconnecting", ended: "ended", gave_up: "gave_up", left: "idle" };
 const NEXT = {
-  idle: { dialled: "connecting", gave_up: "gave_up", left: "idle" },
-  connecting: { dialled: "connecting", welcomed: "replaying", ...AFTER_CUT },
-  replaying: { dialled: "replaying", welcomed: "replaying", caught_up: "live", ...AFTER_CUT },
-  live: { dialled: "live", welcomed: "live", ...AFTER_CUT },
-  reconnecting: { dialled: "reconnecting", welcomed: "replaying", ...AFTER_CUT },
+  idle: { dialled: "connecting", left: "idle" },
+  connecting: { dialled: "connecting", welcomed: "replaying", ...OUT },
+  replaying: { dialled: "replaying", welcomed: "replaying", caught_up: "live", ...OUT },
+  live: { dialled: "live", welcomed: "live", ...OUT },
+  reconnecting: { dialled: "reconnecting", welcomed: "replaying", ...OUT },
   ended: { left: "ended" },
-  gave_up: { left: "gave_up", revived: "connecting" },
+  gave_up: { left: "gave_up", revived: "reconnecting" },
 };
 
 export function nextState(state, what) {
-  const next = NEXT[state][what];
-  if (!next) throw new Error(`${what} while ${state}`);
-  return next;
+  if (!NEXT[state][what]) throw new Error(`${what} while ${state}`);
+  return NEXT[state][what];
 }
 
 export class Follower {
@@ -40,30 +39,28 @@ export class Follower {
   error = null;
   retryAtMs = null;
   producer = null;
-  wasWelcomed = false;
-  /** The attempt that is read: {transport, cursor, waits, renewToken} as `next` returned it; null between two. */
+  /** The attempt in hand, as `next` returned it; null between two. */
   link = null;
   #position = new Position();
   #backoff;
   #ladder;
-  #maxAttempts;
-  #canRenew;
+  #options;
   #sessionId;
   #fruitless = 0;
   #heartbeatMs = 15000;
+  #wasWelcomed = false;
+  #welcomedAtMs = null; // since the last cut
   #unknownSinceMs = null;
   #foreignSinceMs = null;
-  #welcomedAtMs = null;
-  #brought = false;
-  #renew = false;
+  #renews = false;
   #waits = false;
 
-  constructor(sessionId, { transport = "auto", maxAttempts = Infinity, canRenew = false, random } = {}) {
+  /** `options`: {transport, maxAttempts, canRenew, random}. */
+  constructor(sessionId, options) {
     this.#sessionId = sessionId;
-    this.#maxAttempts = maxAttempts;
-    this.#canRenew = canRenew;
-    this.#ladder = new Ladder(transport);
-    this.#backoff = new Backoff(random);
+    this.#options = options;
+    this.#ladder = new Ladder(options.transport ?? "auto");
+    this.#backoff = new Backoff(options.random);
   }
 
   get cursor() {
@@ -75,32 +72,22 @@ export class Follower {
   }
 
   get isOver() {
-    return this.state === "ended" || this.state === "gave_up";
-  }
-
-  takeNotice() {
-    const { notice } = this.#ladder;
-    this.#ladder.notice = null;
-    return notice;
+    return /ended|gave/.test(this.state);
   }
 
   // What to do
 
-  /** Begins an attempt and returns it as `link`, or null while it rests (until `retryAtMs`) or when all is over. */
+  /** Begins an attempt and returns it, or null while one is in hand, while it rests and when all is over. */
   next(nowMs) {
     if (this.isOver || this.link || nowMs < this.retryAtMs) return null;
     this.retryAtMs = null;
-    this.#brought = false;
-    if (this.#ladder.climb(nowMs)) {
-      this.#waits = false;
-      if (this.state === "replaying" || this.state === "live") this.#enter("cut");
-    }
+    this.#ladder.climb(nowMs);
     this.#enter("dialled");
     this.link = {
-      transport: this.transport, cursor: this.cursor, waits: this.#waits, renewToken: this.#renew,
-      dialledAtMs: nowMs, openedAtMs: null, heardAtMs: nowMs, isWelcomed: false,
+      transport: this.transport, cursor: this.cursor, waits: this.#waits, renews: this.#renews,
+      heardAtMs: nowMs, openedAtMs: 0, isWelcomed: false, brought: false,
     };
-    this.#renew = false;
+    this.#renews = false;
     return this.link;
   }
 
@@ -108,252 +95,209 @@ export class Follower {
   get deadlineMs() {
     const { link } = this;
     if (!link) return Infinity;
-    if (link.openedAtMs === null) return link.heardAtMs + CONNECT_MS + (link.waits ? WAIT_MS : 0);
+    if (!link.openedAtMs) return link.heardAtMs + CONNECT_MS + (link.waits && WAIT_MS);
     // Bytes that are no welcome (a proxy's comments) keep nobody waiting; a page is read whole.
-    const sinceMs = link.isWelcomed || link.transport === "long-poll" ? link.heardAtMs : link.openedAtMs;
-    return sinceMs + this.#heartbeatMs + SILENCE_MS;
+    return (link.isWelcomed ? link.heardAtMs : link.openedAtMs) + this.#heartbeatMs + SILENCE_MS;
   }
 
-  // What happens to the connection
-
-  opened(nowMs) {
-    if (this.link) this.link.openedAtMs = this.link.heardAtMs = nowMs;
-  }
+  // What happens to the link
 
   heard(nowMs) {
-    if (this.link) this.link.heardAtMs = nowMs;
+    this.link.heardAtMs = nowMs;
   }
 
-  /** Frames have come. Returns what is new, in order: {reset, welcome} · {event} · {snapshot} · {heartbeat} · {end}. */
-  received(frames, nowMs) {
+  opened(nowMs) {
+    this.heard(nowMs);
+    this.link.openedAtMs = nowMs;
+  }
+
+  /** Returns the frames that are new, in their order. A welcome after which all begins anew has `reset`. */
+  received(nowMs, frames) {
     const { link } = this;
     const news = [];
+    this.heard(nowMs);
     try {
       for (const frame of frames) {
         if (this.link !== link) break;
-        this.heard(nowMs);
-        if ((frame.session ?? this.#sessionId) === this.#sessionId) this.#take(link, frame, news, nowMs);
+        if ((frame.session ?? this.#sessionId) === this.#sessionId && this.#take(frame, nowMs)) news.push(frame);
+        if (this.state === "replaying" && this.#position.seq >= this.#position.head) this.#enter("caught_up");
       }
     } catch (error) {
-      if (!(error instanceof ProgressError)) throw error;
-      this.cut(error, nowMs);
+      this.cut(nowMs, error);
     }
-    if (news.some(({ event, snapshot, heartbeat, end }) => event || snapshot || heartbeat || end)) this.#brought = true;
-    if (this.#brought) this.#fruitless = 0;
+    link.brought ||= news.some(({ type }) => type !== "welcome");
     return news;
   }
 
   /** A page was read to its end, and the next one may be asked for. */
   turned(nowMs) {
-    const { link } = this;
-    if (!link) return;
+    const { brought, cursor } = this.link;
     this.link = null;
     this.#waits = true;
-    const wasToBring = link.waits || link.cursor !== null;
     // A server that does not wait would be asked without a pause.
-    if (wasToBring && !this.#brought && nowMs - link.dialledAtMs < SHORT_MS) this.retryAtMs = nowMs + PAUSE_MS;
+    if (cursor && !brought) this.retryAtMs = nowMs + PAUSE_MS;
   }
 
-  /** The WebSocket is closed. A page is not told why a handshake failed: the next transport is, by its answer. */
-  closed(code, nowMs) {
-    const { link } = this;
-    if (!link) return;
-    if (link.openedAtMs === null) {
-      if (!this.#ladder.hasWorked && this.#stepDown("its handshake failed", nowMs, false)) return;
-      this.cut(new ProgressError("network", "The server cannot be reached.", { retryable: true }), nowMs, "its handshake failed");
-      return;
-    }
-    this.#judge(judgeClose(code), nowMs, true);
+  /** A page is not told why a handshake failed: it asks by the next transport, whose answers can be read. */
+  closed(nowMs, code) {
+    if (this.link.openedAtMs) this.#judge(nowMs, judgeClose(code), true);
+    else if (this.#ladder.hasWorked || !this.#stepDown(nowMs)) this.cut(nowMs, passing("network", "The server cannot be reached."));
   }
 
   /** The connection broke. */
-  cut(error, nowMs, why = "its connections were cut at once") {
-    const { link } = this;
-    if (!link) return;
-    this.#foreignSinceMs = null;
-    const isShort = !link.isWelcomed || nowMs - link.openedAtMs < SHORT_MS;
-    if (isShort) this.#ladder.cutShort(why, nowMs);
-    else this.#ladder.lasted();
-    this.#comeBack(error, nowMs);
+  cut(nowMs, error) {
+    const { isWelcomed, openedAtMs } = this.link;
+    this.#ladder.cut(nowMs, !isWelcomed || nowMs - openedAtMs < SHORT_MS);
+    this.#comeBack(nowMs, error);
   }
 
   /** Nobody answered. */
-  unreachable(error, nowMs) {
-    this.#ladder.climbBack();
-    this.#foreignSinceMs = null;
-    this.#comeBack(error, nowMs);
+  unreachable(nowMs, error) {
+    this.#ladder.reset();
+    this.#comeBack(nowMs, error);
   }
 
   /** An HTTP answer came that is not what was asked for. */
-  refused(answer, nowMs) {
-    const { link } = this;
-    let verdict = judgeAnswer(answer);
+  refused(nowMs, answer) {
+    const verdict = judgeAnswer(answer);
+    const { code, kind } = verdict.error;
+    let sinceMs = null;
     // Only an event stream that was asked to go on can tell by 204 that there is no more.
-    if (verdict.action === "done" && !(link.transport === "sse" && link.cursor)) verdict = { ...verdict, action: "come_back" };
-    if (isPassing(answer.status)) this.#ladder.climbBack();
-    if (verdict.error.code !== null || isPassing(answer.status)) this.#foreignSinceMs = null;
-    else if (verdict.error.kind === "unauthorized" && this.#mayRenew) verdict.action = "new_token"; // an application's own check
-    else {
+    if (verdict.action === "done" && !(this.link.cursor && this.transport === "sse")) verdict.action = "come_back";
+    if (isPassing(answer.status)) this.#ladder.reset();
+    else if (!code && kind === "unauthorized" && this.#canRenew) verdict.action = "new_token"; // an application's own check
+    else if (!code) {
       // Before any welcome, nothing but strangers' errors is most often a wrong address or a sign-in page.
-      this.#foreignSinceMs ??= nowMs;
-      if (!this.wasWelcomed && nowMs - this.#foreignSinceMs >= GRACE_MS) verdict.action = "give_up";
+      sinceMs = this.#foreignSinceMs ?? nowMs;
+      if (!this.#wasWelcomed && nowMs - sinceMs >= GRACE_MS) verdict.action = "give_up";
     }
-    this.#judge(verdict, nowMs);
+    this.#judge(nowMs, verdict);
+    this.#foreignSinceMs = sinceMs;
   }
 
-  /** Drops a connection that is dead by now; returns whether it did. */
+  /** Drops the link if it is dead by now. */
   due(nowMs) {
-    const { link } = this;
-    if (nowMs < this.deadlineMs) return false;
-    const isOpen = link.openedAtMs !== null;
-    // A proxy that collects a stream may hold back even its head (nginx does), one that swallows a WebSocket its handshake.
-    const isDoubtful = !link.isWelcomed && !this.#ladder.hasWorked && link.transport !== "long-poll";
-    if (isDoubtful && this.#stepDown("nothing came through it", nowMs, isOpen)) return true;
-    const seconds = Math.round((nowMs - link.heardAtMs) / 1000);
-    const error = new ProgressError("timeout", `Nothing was heard for ${seconds} s.`, { retryable: true });
-    if (isOpen) this.cut(error, nowMs);
-    else this.unreachable(error, nowMs);
-    return true;
+    if (nowMs < this.deadlineMs) return;
+    const { openedAtMs, isWelcomed, heardAtMs } = this.link;
+    // A proxy that collects a stream may hold back even its head (nginx does); one that swallows a WebSocket, its handshake.
+    if (!isWelcomed && !this.#ladder.hasWorked && this.#stepDown(nowMs)) return;
+    this[openedAtMs ? "cut" : "unreachable"](nowMs, passing("timeout", `Nothing was heard for ${Math.round((nowMs - heardAtMs) / 1000)} s.`));
   }
 
   // What the page and its user do
 
   /** Whatever was open is taken for dead, and what rests is tried at once. */
   wake() {
-    if (this.link) this.#setDown(new ProgressError("timeout", "The connection is made anew.", { retryable: true }));
+    if (this.link) this.#put("cut", passing("timeout", "The connection is made anew."));
     this.retryAtMs = null;
   }
 
   retryNow() {
-    if (this.state === "gave_up") {
-      this.#enter("revived");
-      this.#foreignSinceMs = this.#unknownSinceMs = null;
-      this.#fruitless = 0;
-      this.#renew = this.#canRenew;
-    }
     this.retryAtMs = null;
+    if (this.state !== "gave_up") return;
+    this.#enter("revived");
+    this.#foreignSinceMs = this.#unknownSinceMs = null;
+    this.#fruitless = 0;
+    this.#renews = true;
   }
 
   /** Nobody is interested any more; `next` begins again, from the cursor. */
   leave() {
-    this.link = this.retryAtMs = null;
-    this.#waits = false;
-    this.#welcomedAtMs = null;
-    this.#enter("left");
-  }
-
-  giveUp(error) {
-    this.#enter("gave_up");
-    this.error = error;
-    this.link = this.retryAtMs = null;
+    this.#put("left", this.error);
   }
 
   // Frames
 
-  #take(link, frame, news, nowMs) {
+  /** Returns whether the frame is news. */
+  #take(frame, nowMs) {
     const { type } = frame;
-    if (type === "welcome") this.#welcome(link, frame, news, nowMs);
-    else if (type === "error" || type === "reconnect") this.#judge(judgeFrame(frame), nowMs);
-    else if (isEvent(frame)) this.#needsWelcome(link) && this.#position.event(frame) && news.push({ event: frame });
-    else if (type === "snapshot") this.#needsWelcome(link) && this.#position.snapshot(frame) && news.push({ snapshot: frame.state });
+    const position = this.#position;
+    if (type === "welcome") return this.#welcome(frame, nowMs);
+    if (/^(error|reconnect)$/.test(type)) this.#judge(nowMs, judgeFrame(frame));
+    else if (!this.link.isWelcomed) return malformed();
+    else if (isEvent(frame)) return position.event(frame);
+    else if (type === "snapshot") return position.snapshot(frame);
     else if (type === "heartbeat") {
       this.#backoff.advise(frame.retry_window * 1000);
       this.producer = frame.producer;
-      news.push({ heartbeat: frame });
+      return true;
     } else if (type === "end") {
-      this.#needsWelcome(link) && this.#position.end(frame);
-      this.#end();
-      news.push({ end: frame });
+      position.end(frame);
+      this.#put("ended", null);
+      return true;
     }
-    if (this.state === "replaying" && this.#position.isCaughtUp) this.#enter("caught_up");
   }
 
-  #needsWelcome(link) {
-    if (!link.isWelcomed) throw malformed("The first frame is no welcome.");
-    return true;
-  }
-
-  #welcome(link, frame, news, nowMs) {
-    if (frame.protocol !== PROTOCOL) {
-      const sentence = `The server speaks version ${frame.protocol} of the protocol, this page version ${PROTOCOL}: load it anew.`;
-      this.giveUp(new ProgressError("protocol", sentence));
-      return;
+  #welcome(frame, nowMs) {
+    const { protocol, retry_window, heartbeat_interval } = frame;
+    if (protocol !== PROTOCOL) {
+      this.#put("gave_up", new ProgressError("protocol", `The server speaks version ${protocol} of the protocol: load the page anew.`));
+      return false;
     }
-    news.push({ welcome: frame, reset: this.#position.welcome(frame) });
-    this.#backoff.welcome(frame.retry_window * 1000);
+    frame.reset = this.#position.welcome(frame);
+    this.#backoff.welcome(retry_window * 1000);
     this.#ladder.worked();
     this.#unknownSinceMs = this.#foreignSinceMs = this.error = this.producer = null;
+    this.#wasWelcomed = this.link.isWelcomed = true;
     this.#welcomedAtMs ??= nowMs;
-    this.wasWelcomed = link.isWelcomed = true;
-    if (frame.heartbeat_interval > 0) this.#heartbeatMs = Math.min(frame.heartbeat_interval, 300) * 1000;
+    if (heartbeat_interval > 0) this.#heartbeatMs = Math.min(heartbeat_interval, 300) * 1000;
     this.#enter("welcomed");
+    return true;
   }
 
   // Verdicts
 
-  #judge({ action, error, floorMs, isDrawn }, nowMs, wasCut) {
+  #judge(nowMs, { action, error, floorMs, isDrawn }, wasCut) {
     if (action === "unknown_grace") {
       // After a restart the new process may not know the session yet.
       this.#unknownSinceMs ??= nowMs;
-      action = this.wasWelcomed && nowMs - this.#unknownSinceMs < GRACE_MS ? "come_back" : "give_up";
-      if (action === "give_up" && this.wasWelcomed) {
-        error = new ProgressError(error.kind, "The server was restarted without a durable store: it knows nothing of this session any more.", error);
-      }
+      action = this.#wasWelcomed && nowMs - this.#unknownSinceMs < GRACE_MS ? "come_back" : "give_up";
+      if (this.#wasWelcomed) error = new ProgressError(error.kind, "The server was restarted without a durable store.", error);
     }
-    if (action === "done") this.#end();
-    else if (action === "give_up") this.giveUp(error);
-    else if (action === "new_token") this.#askForToken(error, nowMs);
-    else if (wasCut) this.cut(error, nowMs);
+    if (action === "new_token") {
+      if (this.#canRenew) this.#put("cut", error);
+      // It was good for a moment: the next one may be, but not without a pause.
+      else if (this.#options.canRenew && this.link.isWelcomed) this.#comeBack(nowMs, error);
+      else this.#put("gave_up", error);
+      this.#renews = true;
+    } else if (action === "done") this.#put("ended", null);
+    else if (action === "give_up") this.#put("gave_up", error);
+    else if (wasCut) this.cut(nowMs, error);
     else {
-      if (error.code !== null) this.#ladder.lasted(); // who speaks to us is not cutting us short
-      this.#comeBack(error, nowMs, floorMs, isDrawn);
+      if (error.code) this.#ladder.cut(nowMs, false); // who speaks to us is not cutting us short
+      this.#comeBack(nowMs, error, floorMs, isDrawn);
     }
   }
 
   /** Not when the token in use was made for this very attempt. */
-  get #mayRenew() {
-    return this.#canRenew && !this.link?.renewToken;
+  get #canRenew() {
+    return this.#options.canRenew && !this.link.renews;
   }
 
-  #askForToken(error, nowMs) {
-    if (this.#mayRenew) this.#setDown(error);
-    // It was good for a moment: the next one may be, but not without a pause.
-    else if (this.#canRenew && this.#welcomedAtMs !== null) this.#comeBack(error, nowMs);
-    else this.giveUp(error);
-    this.#renew = true;
+  #stepDown(nowMs) {
+    const canStep = this.#ladder.stepDown(nowMs);
+    if (canStep) this.link = null;
+    return canStep;
   }
 
-  #stepDown(why, nowMs, isSure) {
-    if (!this.#ladder.stepDown(why, nowMs, isSure)) return false;
-    this.link = null;
-    this.#waits = false;
-    return true;
-  }
-
-  #comeBack(error, nowMs, floorMs, isDrawn) {
+  #comeBack(nowMs, error, floorMs, isDrawn) {
     const isStable = this.#welcomedAtMs !== null && nowMs - this.#welcomedAtMs >= STABLE_MS;
     if (isStable) this.#backoff.reset();
-    this.#fruitless = this.#brought || isStable ? 0 : this.#fruitless + 1;
-    if (this.#fruitless >= this.#maxAttempts) {
-      this.giveUp(error);
-      return;
+    this.#fruitless = isStable || this.link.brought ? 0 : this.#fruitless + 1;
+    this.#foreignSinceMs = null;
+    if (this.#fruitless >= this.#options.maxAttempts) this.#put("gave_up", error);
+    else {
+      this.#put("cut", error);
+      this.retryAtMs = nowMs + this.#backoff.nextDelay(floorMs, isDrawn);
     }
-    this.#setDown(error);
-    this.retryAtMs = nowMs + this.#backoff.nextDelay(floorMs, isDrawn);
   }
 
   /** What was open is no more. */
-  #setDown(error) {
+  #put(what, error) {
+    this.#enter(what);
     this.error = error;
-    this.link = null;
+    this.link = this.retryAtMs = this.#welcomedAtMs = null;
     this.#waits = false;
-    this.#welcomedAtMs = null;
-    this.#enter("cut");
-  }
-
-  #end() {
-    this.#enter("ended");
-    this.link = this.error = null;
   }
 
   #enter(what) {

@@ -1,5 +1,5 @@
 // A position on a log: duplicates are dropped here, and a hole that nobody announced is malformed, so that the client comes
-// back with its last cursor and misses nothing.
+// back with its last cursor and misses nothing. Each method returns whether what came is new.
 
 import { malformed } from "./frames.js";
 
@@ -10,39 +10,33 @@ export class Position {
   head = 0;
 
   get cursor() {
-    return this.epoch === null ? null : `${this.epoch}-${this.seq}`;
+    return this.epoch && `${this.epoch}-${this.seq}`;
   }
 
-  get isCaughtUp() {
-    return this.seq >= this.head;
-  }
-
-  /** Returns whether the log begins anew: all that came before is void. */
+  /** New is a log that begins anew: all that came before is void. */
   welcome({ epoch, resume, head }) {
     this.head = head;
-    if (epoch === this.epoch && (resume === "exact" || resume === "gap")) return false;
+    if (epoch === this.epoch && /exact|gap/.test(resume)) return false;
     this.epoch = epoch;
     this.seq = 0;
     return true;
   }
 
-  /** Returns whether the event is new. */
   event({ seq }) {
-    if (seq <= this.seq) return false;
-    if (seq > this.seq + 1) throw malformed(`Event ${seq} came after ${this.seq}, and nobody announced a gap.`);
-    this.seq = seq;
-    return true;
+    return seq > this.seq + 1 ? malformed() : this.#move(seq, 0);
   }
 
-  /** Returns whether the state is not one of before. */
   snapshot({ seq, state }) {
-    if (seq < this.seq) return false;
-    if (state.epoch !== this.epoch || state.seq !== seq) throw malformed("A snapshot is of another moment.");
-    this.seq = seq;
-    return true;
+    return state.epoch !== this.epoch || state.seq !== seq ? malformed() : this.#move(seq, -1);
   }
 
   end({ head }) {
-    if (head !== this.seq || !this.isCaughtUp) throw malformed(`The end is at ${head}, and came after ${this.seq}.`);
+    return head !== this.seq || head < this.head ? malformed() : true;
+  }
+
+  #move(seq, least) {
+    const isNew = seq - this.seq > least;
+    if (isNew) this.seq = seq;
+    return isNew;
   }
 }

@@ -2,31 +2,25 @@
 
 import { readFrames } from "./frames.js";
 
-const SUBPROTOCOL = "agentprogress.v1";
-const PONG = '{"type":"pong"}';
+const PROTOCOLS = "agentprogress.";
 
 /** Resolves when the socket is closed; rejects at what is no frame. */
-export function followByWebSocket({ url, cursor, token, signal }, on) {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url.websocket(cursor), [SUBPROTOCOL, ...bearerOf(token)]);
+export const followByWebSocket = ({ url, cursor, token, signal }, on) =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(url.websocket(cursor), [`${PROTOCOLS}v1`, ...(token ? [`${PROTOCOLS}bearer.${base64url(token)}`] : [])]);
     signal.addEventListener("abort", () => socket.close());
-    socket.onopen = on.opened;
+    socket.onopen = () => on("opened");
     socket.onmessage = ({ data }) => {
       try {
-        if (on.frames(readFrames(data))) socket.send(PONG);
+        if (on("received", readFrames(data))) socket.send('{"type":"pong"}');
       } catch (error) {
         reject(error);
       }
     };
-    socket.onclose = ({ code }) => {
-      on.closed(code);
-      resolve();
-    };
+    socket.onclose = ({ code }) => resolve(on("closed", code));
   });
-}
 
-function bearerOf(token) {
-  if (!token) return [];
-  const base64 = btoa(String.fromCharCode(...new TextEncoder().encode(token)));
-  return [`agentprogress.bearer.${base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`];
+function base64url(text) {
+  const base64 = btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  return base64.replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
 }

@@ -3,68 +3,53 @@
 
 import { ProgressError } from "./errors.js";
 
-// name: [WebSocket close, kind, action]
+// code: [kind, close, action]. Of all others `retryable` says what to do, or whether the close is among 4400–4499.
 const CODES = {
-  bad_request: [4400, "protocol", "give_up"],
-  unauthorized: [4401, "unauthorized", "new_token"],
-  forbidden: [4403, "forbidden", "give_up"],
-  not_found: [4406, "unknown_session", "give_up"],
-  session_unknown: [4404, "unknown_session", "unknown_grace"],
-  method_not_allowed: [4405, "protocol", "give_up"],
-  conflict: [4409, "server", "give_up"],
-  session_gone: [4410, "gone", "give_up"],
-  too_large: [4413, "protocol", "give_up"],
-  wrong_process: [4421, "unknown_session", "unknown_grace"],
-  rate_limited: [4105, "overloaded", "come_back"],
-  draining: [4100, "server", "come_back"],
-  slow_subscriber: [4101, "timeout", "come_back"],
-  no_pong: [4102, "timeout", "come_back"],
-  token_expired: [4104, "unauthorized", "new_token"],
-  store_unavailable: [4106, "server", "come_back"],
-  internal: [4107, "server", "come_back"],
-  going_away: [1012, "server", "come_back"],
+  bad_request: ["protocol", 4400],
+  unauthorized: ["unauthorized", 4401, "new_token"],
+  token_expired: ["unauthorized", 4104, "new_token"],
+  forbidden: ["forbidden", 4403],
+  not_found: ["unknown_session", 4406],
+  session_unknown: ["unknown_session", 4404, "unknown_grace"],
+  wrong_process: ["unknown_session", 4421, "unknown_grace"],
+  session_gone: ["gone", 4410],
+  rate_limited: ["overloaded", 4105],
 };
-const STATUS_KINDS = {
-  401: "unauthorized", 403: "forbidden", 404: "unknown_session", 407: "unauthorized", 408: "timeout", 410: "gone",
-  429: "overloaded", 504: "timeout",
-};
+const STATUS_KINDS = { 401: "unauthorized", 403: "forbidden", 404: "unknown_session", 429: "overloaded" };
 
 /** Whether a status speaks of the moment, not of what was asked for. */
-export const isPassing = (status) => status >= 500 || [408, 425, 429].includes(status);
+export const isPassing = (status) => /408|42[59]|5../.test(status);
 
-const toMs = (seconds) => (seconds > 0 ? seconds * 1000 : 0);
+function judge(kind, action, message, more) {
+  const retryable = /back|token/.test(action);
+  return { action, error: new ProgressError(kind, message, { ...more, retryable }), floorMs: more.retryAfter > 0 ? more.retryAfter * 1000 : 0 };
+}
 
-function judgeCode(name, message, { retryable, retry_after, status, closeCode, session }) {
-  const [, kind, action] = (Object.hasOwn(CODES, name) && CODES[name]) || [0, "server", retryable === true ? "come_back" : "give_up"];
-  const canRetry = action === "come_back" || action === "new_token";
-  const error = new ProgressError(kind, message, { retryable: canRetry, status, closeCode, code: name, session });
-  return { action, error, floorMs: toMs(retry_after) };
+function judgeCode(code, message, canRetry, more) {
+  const [kind, , action] = Object.hasOwn(CODES, code) ? CODES[code] : ["server"];
+  return judge(kind, action ?? (canRetry === true ? "come_back" : "give_up"), message, { ...more, code });
 }
 
 /** An `error` frame, or `reconnect`, whose delay the server has drawn for this client alone. */
-export function judgeFrame(frame) {
-  if (frame.type === "error") return judgeCode(frame.code, frame.message, { ...frame, session: frame.gone });
-  return { ...judgeCode("going_away", "The server asks its clients to come back.", frame), isDrawn: true };
+export function judgeFrame({ type, code, message, retryable, retry_after: retryAfter, gone }) {
+  if (type === "error") return judgeCode(code, message, retryable, { session: gone, retryAfter });
+  return { ...judgeCode("going_away", "The server is restarting.", true, { retryAfter }), isDrawn: true };
 }
 
 /** A close that no frame explained. */
 export function judgeClose(closeCode) {
-  const found = Object.entries(CODES).find(([, [code]]) => code === closeCode);
-  if (found) return judgeCode(found[0], `The server closed the connection: ${found[0]} (${closeCode}).`, { closeCode });
-  const retryable = !(closeCode >= 4400 && closeCode < 4500);
-  const error = new ProgressError(retryable ? "network" : "protocol", `The connection was closed (${closeCode}).`, { retryable, closeCode });
-  return { action: retryable ? "come_back" : "give_up", error, floorMs: 0 };
+  const code = Object.keys(CODES).find((name) => CODES[name][1] === closeCode) ?? null;
+  const isFinal = closeCode >= 4400 && closeCode < 4500;
+  const { action, error } = judgeCode(code, `The connection was closed (${closeCode}).`, !isFinal, { closeCode });
+  if (!code) error.kind = isFinal ? "protocol" : "network";
+  return { action, error };
 }
 
 /** An HTTP answer that is not what was asked for: {status, problem, retryAfter (seconds), contentType}. */
 export function judgeAnswer({ status, problem, retryAfter, contentType }) {
-  if (typeof problem?.code === "string") {
-    const message = [problem.detail, problem.title, `The server answered ${status}.`].find((text) => text && typeof text === "string");
-    return judgeCode(problem.code, message, { retry_after: retryAfter, ...problem, status });
-  }
-  const kind = STATUS_KINDS[status] ?? (status >= 500 ? "server" : "protocol");
-  const what = contentType?.split(";")[0] || "nothing";
-  const message = `Something that is not agentprogress answered ${status} (${what}): a proxy, a sign-in page, or the wrong address.`;
-  const error = new ProgressError(kind, message, { retryable: true, status });
-  return { action: status === 204 ? "done" : "come_back", error, floorMs: toMs(retryAfter) };
+  const { code, detail, title, retryable, session, retry_after = retryAfter } = problem ?? {};
+  if (typeof code === "string") return judgeCode(code, `${detail || title || status}`, retryable, { status, session, retryAfter: retry_after });
+  const message = `A proxy, a sign-in page or a wrong address answered ${status} (${contentType}).`;
+  const kind = STATUS_KINDS[status] ?? (status < 500 ? "protocol" : "server");
+  return judge(kind, status === 204 ? "done" : "come_back", message, { status, retryAfter });
 }

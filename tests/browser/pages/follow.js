@@ -1,0 +1,49 @@
+// Follows what its query says, and keeps what it is told where a test can read it.
+
+import { ProgressClient } from "./client/index.js";
+
+const { src, after, transport, maxAttempts, credentials, token, tokens, eager, idle } = JSON.parse(
+  decodeURIComponent(location.search.slice(1)),
+);
+// Delays are as short as may be: how they are drawn is proven elsewhere.
+if (eager) Math.random = () => 0;
+
+const told = (window.told = {
+  events: [], // each with the state of the connection when it came
+  connections: [], // each that was another one than before
+  epochs: [],
+  completed: [],
+  tokensAsked: 0,
+  calls: 0,
+  get state() {
+    return client.getSnapshot().connection.state;
+  },
+  get session() {
+    return client.getSnapshot().session;
+  },
+});
+
+function nextToken() {
+  const next = tokens[Math.min(told.tokensAsked, tokens.length - 1)];
+  told.tokensAsked += 1;
+  return next;
+}
+
+const client = (window.client = new ProgressClient(src, {
+  after,
+  transport,
+  maxAttempts,
+  credentials,
+  token: tokens ? nextToken : token,
+  onEvent: (event) => told.events.push(event),
+  onComplete: (session) => told.completed.push(session),
+}));
+
+window.look = () => {
+  const { connection, session } = client.getSnapshot();
+  told.calls += 1;
+  if (connection !== told.connections.at(-1)) told.connections.push(connection);
+  if (session && session.epoch !== told.epochs.at(-1)) told.epochs.push(session.epoch);
+};
+look();
+if (!idle) window.leave = client.subscribe(look);

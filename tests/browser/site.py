@@ -1,0 +1,279 @@
+"""What a case has: a registry that is served, and pages of a real browser that follow its sessions."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+from playwright.async_api import BrowserContext, Page, Route, TimeoutError
+
+from agentprogress import ProgressSession, SessionRegistry
+from agentprogress.asgi import ProgressApp
+from tests.conformance.oracle import check_items
+from tests.http.peers import App, serving
+
+__all__ = ["PACKAGE", "Site", "Tab", "Tabs", "serving_site", "until"]
+
+PACKAGE = Path(__file__).parents[2] / "src" / "agentprogress" / "browser" / "package"
+_PAGES = Path(__file__).parent / "pages"
+_CLIENT = "client/"
+
+Json = dict[str, Any]
+
+
+class Tab:
+    """A page that follows one session, and what it was told."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def until(self, condition: str, arg: Any = None) -> None:
+        """Waits until something is true in the page, where `told` is what it was told."""
+        try:
+            await self.page.wait_for_function(condition, arg=arg)
+        except TimeoutError as error:
+            told = await self.ask("({...told, events: told.events.length})")
+            raise AssertionError(f"{condition}: never, with {told}") from error
+
+    async def until_state(self, state: str) -> None:
+        """Waits for a state of the connection."""
+        await self.until("(state) => told.state === state", state)
+
+    async def until_lines(self, *lines: str) -> None:
+        """Waits until the session's log has these lines, and no others."""
+        await self.until(f"(lines) => String({_LINES}) === String(lines)", lines)
+
+    async def ask(self, expression: str) -> Any:
+        """Evaluates something in the page."""
+        return await self.page.evaluate(expression)
+
+    async def reload(self) -> None:
+        """Does what the reload button does."""
+        async with _pages_for(self.page):
+            await self.page.reload()
+
+    @property
+    async def events(self) -> list[Json]:
+        """All events, as they were told."""
+        found: list[Json] = await self.ask("told.events")
+        return found
+
+    @property
+    async def states(self) -> list[str]:
+        """The states of the connection, in order, each once in a row."""
+        found: list[str] = await self.ask("told.connections.map(({ state }) => state)")
+        return [state for number, state in enumerate(found) if [state] != found[number - 1 : number]]
+
+    @property
+    async def connection(self) -> Json:
+        """How the connection stands."""
+        found: Json = await self.ask(
+            "(({ error, ...rest }) => ({...rest, error: error && { ...error } }))"
+            "(client.getSnapshot().connection)"
+        )
+        return found
+
+    async def judge(self, head: str, after: str | None = None) -> None:
+        """Checks that it was told all up to a cursor, and has folded it as its server has.
+
+        Raises:
+            AssertionError: an event is missing, came twice or out of order, was changed, or the
+                state is another one.
+        """
+        check_items(_items(await self.events, await self.ask("told.epochs")), head, after)
+        await self.judge_state()
+
+    async def judge_state(self) -> None:
+        """Checks that its state is the server's."""
+        theirs = await self.ask("fetch(client.url).then((response) => response.json())")
+        assert_holds(await self.ask("told.session"), theirs)
+
+    async def judge_end(self, session: ProgressSession) -> None:
+        """Waits for the end; checks that it was told all of a session, and `onComplete` once."""
+        await self.until_state("ended")
+        await self.until("told.completed.length")
+        await self.judge(session.cursor)
+        assert await self.ask("told.completed.length") == 1
+
+
+_LINES = "(told.session?.logs ?? []).map(({ message }) => message)"
+
+
+def _items(events: list[Json], epochs: list[str]) -> list[Json]:
+    """Returns what came as the judge wants it: where seqs begin anew, another log has begun."""
+    items: list[Json] = []
+    later = iter(epochs[1:])
+    for number, event in enumerate(events):
+        if number and event["seq"] == 1 and len(epochs) > 1:
+            items.append({"type": "snapshot", "epoch": next(later), "seq": 0, "reset": True})
+        data = event.get("data")
+        carried = data if isinstance(data, dict) and "digest" in data else {}
+        items.append({"type": event["type"], "seq": event["seq"], **carried})
+    return items
+
+
+def assert_holds(ours: Any, theirs: Any) -> None:
+    """Checks that a page has the server's state; it may know more, since it keeps more."""
+    ours, theirs = dict(ours), dict(theirs)
+    if theirs["result"] is None and theirs["result_bytes"]:
+        del theirs["result"]
+    lines = theirs.pop("logs")
+    assert_within(lines, ours.pop("logs")[-len(lines) :] if lines else [])
+    texts = {text["message_id"]: text for text in ours.pop("texts")}
+    for text in theirs.pop("texts"):
+        mine = texts[text["message_id"]]
+        assert mine["text"].endswith(text["text"])
+        assert mine["done"] == text["done"]
+    theirs["omitted"] = {**theirs["omitted"], "logs": 0, "texts": 0}
+    ours["omitted"] = {**ours["omitted"], "logs": 0, "texts": 0}
+    assert_within(theirs, ours)
+
+
+def assert_within(less: Any, more: Any) -> None:
+    """Checks that all of one value is in another; objects may have more members."""
+    if isinstance(less, dict):
+        assert isinstance(more, dict), (less, more)
+        for name, value in less.items():
+            assert name in more, (name, more)
+            assert_within(value, more[name])
+    elif isinstance(less, list):
+        assert isinstance(more, list), (less, more)
+        assert len(less) == len(more)
+        for one, other in zip(less, more, strict=True):
+            assert_within(one, other)
+    else:
+        assert less == more
+
+
+class Tabs:
+    """Opens pages of one browser context. They are at whatever origin follows; no server has them.
+
+    Attributes:
+        uncaught: what was thrown in them and caught by nobody.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.uncaught: list[str] = []
+        self.warnings: list[str] = []
+        context.on("weberror", lambda error: self.uncaught.append(str(error.error)) or print("WEBERR", error.error))
+        context.on("console", self._heard)
+
+    def _heard(self, message: Any) -> None:
+        print("CONSOLE", message.text)
+        if message.type == "warning":
+            self.warnings.append(message.text)
+
+    async def open(self, src: str, *, at: str | None = None, clock: bool = False, **options: Any) -> Tab:
+        """Opens a page that follows a session.
+
+        Args:
+            src: the session's URL.
+            at: the page's origin; the session's own by default.
+            clock: whether the page's time may be moved.
+            options: of the client; `tokens` are what its function gives one after the other,
+                `eager` makes delays as short as may be, `idle` has nobody subscribed.
+        """
+        page = await self.context.new_page()
+        if clock:
+            await page.clock.install()
+        query = quote(json.dumps({"src": src, **options}))
+        async with _pages_for(page):
+            await page.goto(f"{at or origin_of(src)}/pages/follow.html?{query}")
+        return Tab(page)
+
+
+@asynccontextmanager
+async def _pages_for(page: Page) -> AsyncGenerator[None]:
+    """Answers requests for the page's files as long as the block lasts; all others go their way."""
+    await page.route("**/pages/**", _answer)
+    try:
+        yield
+    finally:
+        await page.unroute("**/pages/**")
+
+
+async def _answer(route: Route) -> None:
+    name = urlsplit(route.request.url).path.removeprefix("/pages/")
+    inside = name.removeprefix(_CLIENT)
+    path = (PACKAGE if name.startswith(_CLIENT) else _PAGES) / inside
+    if not path.exists(): path = Path("/tmp/e2e/stubs") / inside  # TEMP
+    kind, _ = mimetypes.guess_type(path)
+    await route.fulfill(body=path.read_bytes(), content_type=kind)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits until something is true on this side, of which nobody tells."""
+    while not condition():
+        await anyio.lowlevel.checkpoint()
+
+
+def origin_of(url: str) -> str:
+    """Returns what stands before the path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class Site:
+    """A registry on a real server, and pages that follow it.
+
+    Attributes:
+        address: the server's origin.
+        joins: the targets of all requests to follow, in order.
+    """
+
+    def __init__(self, registry: SessionRegistry, tabs: Tabs, address: str, joins: list[str]) -> None:
+        self.registry = registry
+        self.tabs = tabs
+        self.address = address
+        self.joins = joins
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        port = urlsplit(self.address).port
+        assert port is not None
+        return port
+
+    def url(self, session: ProgressSession, origin: str | None = None) -> str:
+        """Returns where a session is followed."""
+        return f"{origin or self.address}/sessions/{session.id}"
+
+    def subscribers(self, session: ProgressSession) -> int:
+        """Returns how many follow a session."""
+        return self.registry.get(session.id).subscribers
+
+    async def open(self, session: ProgressSession, **options: Any) -> Tab:
+        """Opens a page that follows a session; options are those of `Tabs.open`."""
+        return await self.tabs.open(self.url(session), **options)
+
+
+@asynccontextmanager
+async def serving_site(
+    registry: SessionRegistry, tabs: Tabs, **options: Any
+) -> AsyncGenerator[Site]:
+    """Serves a registry until the block is left; options are those of the application."""
+    joins: list[str] = []
+    app = _noting(ProgressApp(registry, **options), joins)
+    async with serving(app) as address:
+        try:
+            yield Site(registry, tabs, address, joins)
+        finally:
+            # A server waits for those who follow.
+            for page in tabs.context.pages:
+                await page.close()
+
+
+def _noting(app: ProgressApp, joins: list[str]) -> App:
+    async def noting(scope: Mapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["path"].rpartition("/")[2] in ("ws", "events", "page"):
+            joins.append(f"{scope['path'].rpartition('/')[2]}?{scope['query_string'].decode()}".rstrip("?"))
+        await app(scope, receive, send)  # type: ignore[arg-type]
+
+    return noting
