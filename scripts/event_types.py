@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from agentprogress._core.states import SessionStatus, StepStatus
 from agentprogress._inputs import Outcome
-from agentprogress.browser._typescript import interface
+from agentprogress.browser._typescript import interface, renamed
 from agentprogress.events import (
     CustomEmitted,
     ErrorInfo,
@@ -39,6 +39,9 @@ Json: TypeAlias = dict[str, Any]
 HEAD: Final = """\
 // What sessions are made of, as on the wire. Written from the models in Python, by
 // scripts/event_types.py.
+
+// So that only what says so is exported.
+export {};
 
 """
 
@@ -210,7 +213,7 @@ _DETAIL: Final = "Not from the server: kept by a client that has seen the event.
 def _named(name: str, properties: Json) -> Json:
     """Puts the names that types have here in the place of those of the models."""
     return {
-        field: _renamed(_opened(kind, OPEN[name, field]) if (name, field) in OPEN else kind)
+        field: renamed(_opened(kind, OPEN[name, field]) if (name, field) in OPEN else kind, _NAMES)
         for field, kind in properties.items()
     }
 
@@ -222,16 +225,6 @@ def _opened(kind: Json, to: str) -> Json:
 
 def _described(kind: Json) -> Json:
     return {key: kind[key] for key in ("default", "description") if key in kind}
-
-
-def _renamed(kind: Any) -> Any:
-    if isinstance(kind, list):
-        return [_renamed(one) for one in kind]
-    if not isinstance(kind, dict):
-        return kind
-    if "$ref" in kind:
-        return {**kind, "$ref": _NAMES.get(kind["$ref"].rpartition("/")[2], kind["$ref"])}
-    return {key: _renamed(value) for key, value in kind.items()}
 
 
 _NAMES: Final = {

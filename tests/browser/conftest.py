@@ -63,7 +63,7 @@ async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
     context = await browser.new_context(ignore_https_errors=True)
     # What answers in the place of a server is at no address: such a page may not call this machine.
     await context.grant_permissions(["local-network-access"])
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     opened = Tabs(context)
     try:
         yield opened

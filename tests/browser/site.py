@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,16 +13,19 @@ from urllib.parse import quote, urlsplit
 import anyio
 from playwright.async_api import BrowserContext, Page, Route, TimeoutError
 
+from starlette.responses import FileResponse
+
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.asgi import ProgressApp
 from tests.conformance.oracle import check_items
 from tests.http.peers import App, serving
+from tests.kit import entered
 
-__all__ = ["PACKAGE", "Site", "Tab", "Tabs", "serving_site", "until"]
+__all__ = ["PACKAGE", "Site", "Tab", "Tabs", "page_url", "serving_site", "until"]
 
 PACKAGE = Path(__file__).parents[2] / "src" / "agentprogress" / "browser" / "package"
 _PAGES = Path(__file__).parent / "pages"
-_CLIENT = "client/"
+_PREFIX, _CLIENT = "/pages/", "client/"
 
 Json = dict[str, Any]
 
@@ -53,6 +56,10 @@ class Tab:
         """Evaluates something in the page."""
         return await self.page.evaluate(expression)
 
+    async def stop_clock(self) -> None:
+        """From now on the page's time moves only when it is told to; it must have been opened so."""
+        await self.page.clock.pause_at(await self.ask("Date.now() / 1000 + 1"))
+
     async def reload(self) -> None:
         """Does what the reload button does."""
         async with _pages_for(self.page):
@@ -68,7 +75,9 @@ class Tab:
     async def states(self) -> list[str]:
         """The states of the connection, in order, each once in a row."""
         found: list[str] = await self.ask("told.connections.map(({ state }) => state)")
-        return [state for number, state in enumerate(found) if [state] != found[number - 1 : number]]
+        return [
+            state for number, state in enumerate(found) if [state] != found[number - 1 : number]
+        ]
 
     @property
     async def connection(self) -> Json:
@@ -79,14 +88,14 @@ class Tab:
         )
         return found
 
-    async def judge(self, head: str, after: str | None = None) -> None:
+    async def judge(self, head: str) -> None:
         """Checks that it was told all up to a cursor, and has folded it as its server has.
 
         Raises:
             AssertionError: an event is missing, came twice or out of order, was changed, or the
                 state is another one.
         """
-        check_items(_items(await self.events, await self.ask("told.epochs")), head, after)
+        check_items(_items(await self.events, await self.ask("told.epochs")), head)
         await self.judge_state()
 
     async def judge_state(self) -> None:
@@ -162,7 +171,10 @@ class Tabs:
         self.context = context
         self.uncaught: list[str] = []
         self.warnings: list[str] = []
-        context.on("weberror", lambda error: self.uncaught.append(str(error.error)) or print("WEBERR", error.error))
+        context.on(
+            "weberror",
+            lambda error: self.uncaught.append(str(error.error)) or print("WEBERR", error.error),
+        )
         context.on("console", self._heard)
 
     def _heard(self, message: Any) -> None:
@@ -170,7 +182,9 @@ class Tabs:
         if message.type == "warning":
             self.warnings.append(message.text)
 
-    async def open(self, src: str, *, at: str | None = None, clock: bool = False, **options: Any) -> Tab:
+    async def open(
+        self, src: str, *, at: str | None = None, clock: bool = False, **options: Any
+    ) -> Tab:
         """Opens a page that follows a session.
 
         Args:
@@ -178,14 +192,14 @@ class Tabs:
             at: the page's origin; the session's own by default.
             clock: whether the page's time may be moved.
             options: of the client; `tokens` are what its function gives one after the other,
-                `eager` makes delays as short as may be, `idle` has nobody subscribed.
+                `random` is what all delays are drawn by, `idle` has nobody subscribed, `throws`
+                names a callback that throws.
         """
         page = await self.context.new_page()
         if clock:
             await page.clock.install()
-        query = quote(json.dumps({"src": src, **options}))
         async with _pages_for(page):
-            await page.goto(f"{at or origin_of(src)}/pages/follow.html?{query}")
+            await page.goto(page_url(src, at, **options))
         return Tab(page)
 
 
@@ -200,21 +214,34 @@ async def _pages_for(page: Page) -> AsyncGenerator[None]:
 
 
 async def _answer(route: Route) -> None:
-    name = urlsplit(route.request.url).path.removeprefix("/pages/")
-    inside = name.removeprefix(_CLIENT)
-    path = (PACKAGE if name.startswith(_CLIENT) else _PAGES) / inside
-    if not path.exists(): path = Path("/tmp/e2e/stubs") / inside  # TEMP
+    path = _file_at(urlsplit(route.request.url).path)
     kind, _ = mimetypes.guess_type(path)
     await route.fulfill(body=path.read_bytes(), content_type=kind)
 
 
+def _file_at(path: str) -> Path:
+    """Returns the file of a path that begins with `/pages/`."""
+    name = path.removeprefix(_PREFIX)
+    inside = name.removeprefix(_CLIENT)
+    if name.startswith(_CLIENT):
+        return Path("/tmp/e2e/pkg") / inside  # TEMP
+    return (PACKAGE if name.startswith(_CLIENT) else _PAGES) / inside
+
+
+def page_url(src: str, at: str | None = None, **options: Any) -> str:
+    """Returns where the page is that follows a session; arguments are those of `Tabs.open`."""
+    query = quote(json.dumps({"src": src, **options}))
+    return f"{at or _origin_of(src)}/pages/follow.html?{query}"
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Waits until something is true on this side, of which nobody tells."""
-    while not condition():
-        await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(30):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
 
 
-def origin_of(url: str) -> str:
+def _origin_of(url: str) -> str:
     """Returns what stands before the path."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -228,11 +255,14 @@ class Site:
         joins: the targets of all requests to follow, in order.
     """
 
-    def __init__(self, registry: SessionRegistry, tabs: Tabs, address: str, joins: list[str]) -> None:
+    def __init__(
+        self, registry: SessionRegistry, tabs: Tabs, address: str, joins: list[str]
+    ) -> None:
         self.registry = registry
         self.tabs = tabs
         self.address = address
         self.joins = joins
+        self._blocks: dict[str, AbstractContextManager[ProgressSession]] = {}
 
     @property
     def port(self) -> int:
@@ -243,7 +273,19 @@ class Site:
 
     def url(self, session: ProgressSession, origin: str | None = None) -> str:
         """Returns where a session is followed."""
-        return f"{origin or self.address}/sessions/{session.id}"
+        return f"{(origin or self.address).rstrip('/')}/sessions/{session.id}"
+
+    def begin(self, **options: Any) -> ProgressSession:
+        """Opens a session that runs until `end`."""
+        block = self.registry.open(**options)
+        session = entered(block)
+        self._blocks[session.id] = block
+        return session
+
+    def end(self, session: ProgressSession, result: Any = None) -> None:
+        """Completes a session."""
+        session.complete(result)
+        self._blocks.pop(session.id).__exit__(None, None, None)
 
     def subscribers(self, session: ProgressSession) -> int:
         """Returns how many follow a session."""
@@ -271,9 +313,15 @@ async def serving_site(
 
 
 def _noting(app: ProgressApp, joins: list[str]) -> App:
-    async def noting(scope: Mapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        if scope["path"].rpartition("/")[2] in ("ws", "events", "page"):
-            joins.append(f"{scope['path'].rpartition('/')[2]}?{scope['query_string'].decode()}".rstrip("?"))
-        await app(scope, receive, send)  # type: ignore[arg-type]
+    """Returns the application, with the pages beside it, that writes down who joins."""
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        route = scope["path"].rpartition("/")[2]
+        if scope["path"].startswith(_PREFIX):
+            await FileResponse(_file_at(scope["path"]))(scope, receive, send)
+            return
+        if route in ("ws", "events", "page"):
+            joins.append(f"{route}?{scope['query_string'].decode()}".rstrip("?"))
+        await app(scope, receive, send)
 
     return noting

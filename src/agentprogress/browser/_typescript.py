@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-__all__ = ["comment", "identifier", "interface", "type_of"]
+__all__ = ["identifier", "interface", "key", "renamed", "type_of"]
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def interface(name: str, schema: Schema) -> str:
         schema: an object's, or any other, which becomes a ``type``.
     """
     schema = _with_attributes(schema)
-    told = comment(schema.get("description", ""))
+    told = _comment(schema.get("description", ""))
     if "properties" not in schema and not _is_empty_object(schema):
         return f"{told}export type {name} = {type_of(schema)};\n"
     return f"{told}export interface {name} {_members(schema)}\n"
@@ -63,23 +63,28 @@ def type_of(schema: Schema) -> str:
     return _UNKNOWN
 
 
-def comment(text: str, indent: str = "") -> str:
-    """Returns a docstring as a comment for editors, with the line's end; nothing for no text."""
-    # Python's words for what is in the types as `null`, and its double quotes for code.
-    text = re.sub(r"\bNone\b", "null", inspect.cleandoc(text)).replace("``", "`")
-    lines = text.replace("*/", "*\\/").splitlines()
-    if not lines:
-        return ""
-    if len(lines) == 1:
-        return f"{indent}/** {lines[0]} */\n"
-    body = "".join(f"{indent} * {line}".rstrip() + "\n" for line in lines)
-    return f"{indent}/**\n{body}{indent} */\n"
+def renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """Returns a schema that refers to definitions by other names; the rest keep theirs."""
+    if isinstance(schema, list):
+        return [renamed(one, names) for one in cast("Sequence[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    known = cast("dict[str, Any]", schema)
+    if isinstance(reference := known.get("$ref"), str):
+        name = reference.rpartition("/")[2]
+        return {**known, "$ref": names.get(name, name)}
+    return {keyword: renamed(value, names) for keyword, value in known.items()}
 
 
 def identifier(name: str) -> str:
     """Returns a name that a type can have."""
-    name = re.sub(r"[^\w$]", "_", name, flags=re.ASCII)
-    return f"{name}_" if name in _RESERVED or not _NAME.fullmatch(name) else name
+    name = re.sub(r"^(?=\d)|[^\w$]", "_", name, flags=re.ASCII)
+    return f"{name}_" if name in _RESERVED else name
+
+
+def key(name: str) -> str:
+    """Returns a property's name as it is written."""
+    return name if _NAME.fullmatch(name) else json.dumps(name)
 
 
 # Keywords of JSON Schema
@@ -145,7 +150,7 @@ def _object(schema: Schema) -> str:
     if schema.get("properties"):
         return _members(schema)
     values: Schema | bool = schema.get("additionalProperties", True)
-    if values is False:
+    if values is False and "patternProperties" not in schema:
         return "{}"
     keys: Schema = schema.get("propertyNames", {})
     kind = _UNKNOWN if isinstance(values, bool) else type_of(values)
@@ -159,12 +164,11 @@ def _members(schema: Schema) -> str:
     required = schema.get("required", ())
     lines: list[str] = []
     for name, kind in properties.items():
-        key = name if _NAME.fullmatch(name) else json.dumps(name)
-        told = comment(kind.get("description", ""), "  ")
+        told = _comment(kind.get("description", ""), "  ")
         mark = "" if name in required else "?"
         # An object within an object stands deeper.
         value = type_of(kind).replace("\n", "\n  ")
-        lines.append(f"{told}  readonly {key}{mark}: {value};\n")
+        lines.append(f"{told}  readonly {key(name)}{mark}: {value};\n")
     return f"{{\n{''.join(lines)}}}" if lines else "{}"
 
 
@@ -173,6 +177,20 @@ def _is_empty_object(schema: Schema) -> bool:
 
 
 # Docstrings
+
+
+def _comment(text: str, indent: str = "") -> str:
+    """Returns a docstring as a comment for editors, with the line's end; nothing for no text."""
+    # Python's words for what is in the types as `null`, and its double quotes for code.
+    text = re.sub(r"\bNone\b", "null", inspect.cleandoc(text)).replace("``", "`")
+    lines = text.replace("*/", "*\\/").splitlines()
+    if not lines:
+        return ""
+    if len(lines) == 1:
+        return f"{indent}/** {lines[0]} */\n"
+    body = "".join(f"{indent} * {line}".rstrip() + "\n" for line in lines)
+    return f"{indent}/**\n{body}{indent} */\n"
+
 
 _ATTRIBUTES: Final = re.compile(r"\n\s*Attributes:\n(?P<lines>.*?)(?=\n\S|\Z)", re.DOTALL)
 _ATTRIBUTE: Final = re.compile(r"^    (\w+)(?: \([^)]*\))?: (.*(?:\n     +.*)*)", re.MULTILINE)
@@ -191,7 +209,7 @@ def _with_attributes(schema: Schema) -> Schema:
         name: {"description": _sentence(told[name]), **kind} if name in told else kind
         for name, kind in schema.get("properties", {}).items()
     }
-    left = (text[: found.start()].rstrip() + text[found.end() :]).strip()
+    left = f"{text[: found.start()].rstrip()}\n\n{text[found.end() :].lstrip()}".strip()
     return {**schema, "description": left, "properties": properties}
 
 

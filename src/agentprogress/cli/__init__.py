@@ -12,9 +12,11 @@ from pathlib import Path
 from ..errors import InvalidUrl
 from ._addresses import session_url
 from ._arguments import new_parser, why
+from ._client import write_client
 from ._listen import CannotServe
 from ._output import have_streams
 from ._serve import Ending, ServeOptions, Watch, serve
+from ._types import CannotWrite, write_types
 
 __all__ = ["main"]
 
@@ -36,15 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, command = _split(arguments)
     parsed = new_parser().parse_args(own)
     parser: argparse.ArgumentParser = parsed.parser
+    if parsed.name == "run":
+        parsed.command += command
     try:
-        if parsed.name == "follow":
-            return _follow_session(parser, parsed)
-        if parsed.name == "doctor":
-            return _examine(parser, parsed)
-        if parsed.name == "demo":
-            return _play_demo(parser, parsed)
-        return _run_command(parser, parsed, [*parsed.command, *command])
-    except CannotServe as error:
+        return _COMMANDS[parsed.name](parser, parsed)
+    except (CannotServe, CannotWrite) as error:
         print(f"agentprogress: {error}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:  # before or after the server's own handling of it
@@ -122,9 +120,8 @@ def _play_demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> i
     return _interrupted(ending) or (0 if ending.status == "completed" else _FAILED)
 
 
-def _run_command(
-    parser: argparse.ArgumentParser, parsed: argparse.Namespace, words: list[str]
-) -> int:
+def _run_command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+    words: list[str] = parsed.command
     if not words:
         parser.error("run needs a command: agentprogress run -- COMMAND...")
     if os.name != "posix":
@@ -136,6 +133,26 @@ def _run_command(
     title = parsed.title or shlex.join(words)[:_MAX_TITLE_CHARS]
     ending = serve(command, _serving(parsed, linger=parsed.linger), {"title": title}, watch)
     return _interrupted(ending) or command.exit_status or 0
+
+
+def _write_client(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+    write_client(parsed.out)
+    return 0
+
+
+def _write_types(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+    write_types(parsed.modules, parsed.out)
+    return 0
+
+
+_COMMANDS = {
+    "demo": _play_demo,
+    "run": _run_command,
+    "follow": _follow_session,
+    "doctor": _examine,
+    "client": _write_client,
+    "types": _write_types,
+}
 
 
 def _watch() -> Watch:

@@ -28,6 +28,8 @@ def new_parser() -> argparse.ArgumentParser:
     )
     _add_follow(commands.add_parser("follow", help="a session of any server, in this terminal"))
     _add_doctor(commands.add_parser("doctor", help="what proxies and servers do to sessions"))
+    _add_client(commands.add_parser("client", help="the browser package, into a folder"))
+    _add_types(commands.add_parser("types", help="custom events for TypeScript"))
     for command in commands.choices.values():
         # What is refused later is told with the usage of the command that was asked for.
         command.set_defaults(parser=command)
@@ -149,6 +151,31 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         metavar="SECONDS",
         help="the longest that another check may take (%(default)s)",
+    )
+
+
+def _add_client(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Writes the browser package into a folder: ES modules that pages import as they are, and "
+        "that npm installs. A copy of another version is replaced; a folder with something else "
+        "in it is left alone. (A server has the same modules under /client/.)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to")
+
+
+def _add_types(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Imports modules of an application and writes, for TypeScript, what the custom events in "
+        "them carry, so that pages get their data typed by name."
+    )
+    parser.add_argument(
+        "modules",
+        nargs="+",
+        metavar="MODULE[:CLASS]",
+        help="has subclasses of CustomEvent, itself or in what it imports from below it",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="as custom-events.d.ts (standard output)"
     )
 
 

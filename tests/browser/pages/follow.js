@@ -2,11 +2,11 @@
 
 import { ProgressClient } from "./client/index.js";
 
-const { src, after, transport, maxAttempts, credentials, token, tokens, eager, idle } = JSON.parse(
+const { src, transport, maxAttempts, credentials, token, tokens, random, idle, throws } = JSON.parse(
   decodeURIComponent(location.search.slice(1)),
 );
-// Delays are as short as may be: how they are drawn is proven elsewhere.
-if (eager) Math.random = () => 0;
+// With 0 delays are as short as may be: how they are drawn is proven elsewhere.
+if (random !== undefined) Math.random = () => random;
 
 const told = (window.told = {
   events: [], // each with the state of the connection when it came
@@ -17,6 +17,9 @@ const told = (window.told = {
   calls: 0,
   get state() {
     return client.getSnapshot().connection.state;
+  },
+  get retryAtMs() {
+    return client.getSnapshot().connection.retryAtMs;
   },
   get session() {
     return client.getSnapshot().session;
@@ -29,14 +32,23 @@ function nextToken() {
   return next;
 }
 
+function mayThrow(name) {
+  if (throws === name) throw new Error(name);
+}
+
 const client = (window.client = new ProgressClient(src, {
-  after,
   transport,
   maxAttempts,
   credentials,
   token: tokens ? nextToken : token,
-  onEvent: (event) => told.events.push(event),
-  onComplete: (session) => told.completed.push(session),
+  onEvent: (event) => {
+    told.events.push(event);
+    mayThrow("onEvent");
+  },
+  onComplete: (session) => {
+    told.completed.push(session);
+    mayThrow("onComplete");
+  },
 }));
 
 window.look = () => {

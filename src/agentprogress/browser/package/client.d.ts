@@ -48,8 +48,6 @@ export interface ClientOptions<Result = unknown> {
   token?: Token;
   /** `auto`, the default, tries WebSocket, then server-sent events, then long polls. */
   transport?: Transport | "auto";
-  /** Begin after this cursor. The state is then that of the events after it alone, unless the server sends a snapshot. */
-  after?: string | null;
   /** Attempts in a row that may bring nothing, before it gives up. Unlimited by default. */
   maxAttempts?: number;
   /** How `fetch` treats cookies. `same-origin` by default; `include` for cookies across origins. */

@@ -180,7 +180,7 @@ export class ProgressClient {
   /** Says once, to who can change it, what a proxy does not let through. */
   #warn() {
     const { transport } = this.#follower;
-    if (this.#isTold || transport === (this.#options.transport ?? "websocket")) return;
+    if (this.#isTold || transport === "websocket" || transport === this.#options.transport) return;
     this.#isTold = true;
     console.warn(`${this.url} is followed by ${transport}: docs/servers.md has what a proxy needs for WebSockets.`);
   }
@@ -229,7 +229,8 @@ export class ProgressClient {
   // Telling
 
   #makeSnapshot() {
-    const { state, error, retryAtMs, transport, producer, cursor } = this.#follower;
+    const { state, error, transport, producer, cursor } = this.#follower;
+    const retryAtMs = state === "reconnecting" ? this.#follower.retryAtMs : null; // not the pause between two pages
     let session = this.#fold?.state ?? null;
     const status = session && !/replaying|ended/.test(state) ? session.status : this.#status;
     if (this.#result) session = this.#result;

@@ -1,102 +1,51 @@
-// The element's words. Those of the wire (a status, a kind, a level) are found by their own name; unknown ones are shown as they are.
+// The element's words and sentences, in English. Words of the wire that are not here (another status, a kind) are shown as they are.
 
-export const LABELS = {
-  session: "Session",
+const WORDS =
+  "session pending running waiting completed failed cancelled lost planned interrupted skipped connecting live reconnecting offline " +
+  "ended progress cancel result download steps output artifacts usage input_tokens output_tokens cost details log level debug info " +
+  "warning error send yes no";
+
+const SENTENCES = {
   nothing: "Nothing to follow.",
   quiet: "Nothing has happened yet.",
-
-  pending: "Pending",
-  running: "Running",
-  waiting: "Waiting",
-  completed: "Completed",
-  failed: "Failed",
-  cancelled: "Cancelled",
-  lost: "Lost",
-  planned: "Planned",
-  interrupted: "Interrupted",
-  skipped: "Skipped",
-
-  connecting: "Connecting",
   replaying: "Catching up",
-  live: "Live",
-  reconnecting: "Reconnecting",
-  offline: "Offline",
-  ended: "Ended",
   gave_up: "Not connected",
   in: "in {n} s",
   retry: "Retry now",
-  trying: "It is tried again and again.",
-
-  network: "Check the network, then try again.",
-  timeout: "Check the network, then try again.",
   unauthorized: "Sign in again.",
-  forbidden: "Ask its owner for access.",
+  forbidden: "Ask for access.",
   unknown_session: "Check the address.",
-  gone: "The session has expired; it has to be run again.",
-  overloaded: "Try again later.",
-  server: "Try again later.",
+  gone: "Run it again.",
   protocol: "Check the address, or reload the page.",
-
-  progress: "Progress",
-  elapsed: "Elapsed",
-  now: "Now",
+  later: "Try again later.",
   more: "and {n} more",
-  cancel: "Cancel",
   cancelling: "Cancelling…",
-  asked: "It was asked to stop, and is winding up.",
-  stalled: "Whoever runs it has given no sign of life for a while.",
-  settled: "The question is settled; it is about to go on.",
+  stalled: "There has been no sign of life for a while.",
+  settled: "The question is settled.",
   retrying: "An attempt failed: {message}",
-
   questions: "Waiting for an answer",
-  elsewhere: "Answer it in the application; it is only shown here.",
+  elsewhere: "Answer it in the application.",
   expires: "Expires at {time}",
-  error: "Error",
-  code: "Code {code}",
-  again: "Can be tried again",
-  final: "Trying again will not help",
-  was_cancelled: "The session was cancelled.",
-  was_lost: "Whoever ran it disappeared without ending it.",
-  result: "Result",
+  again: "can be tried again",
+  was_lost: "Whoever ran it has disappeared.",
   loading: "Loading…",
-  clipped: "The first {n} of {total} characters",
-  download: "Download",
-
-  steps: "Steps",
-  phases: "Phases",
-  phase: "phase",
-  agent: "agent",
-  tool: "tool",
-  model: "model",
-  of: "{n} of {total} completed",
+  of: "{n} of {total}",
   some_failed: "{n} failed",
   finished: "{n} finished",
-  earlier: "{n} earlier not shown",
-
-  output: "Output",
-  assistant: "assistant",
-  reasoning: "reasoning",
   writing: "writing",
   cut: "only the end",
-  artifacts: "Artifacts",
-  usage: "Usage",
-  input_tokens: "Input tokens",
-  output_tokens: "Output tokens",
-  cost: "Cost",
-  details: "Details",
-
-  log: "Log",
-  level: "Level",
-  all: "All",
-  info: "Info",
-  warning: "Warning",
-  last: "last {n} of {total}",
   latest: "Jump to latest",
-  attempt: "Attempt {n}",
+  attempt: "attempt {n}",
+  one_per_line: "One per line",
+  invalid_json: "This is no JSON.",
 };
+
+const spelled = (word) => word[0].toUpperCase() + word.slice(1).replace("_", " ");
+
+export const LABELS = { ...Object.fromEntries(WORDS.split(" ").map((word) => [word, spelled(word)])), ...SENTENCES };
 
 /** What gives a text by its key, with its placeholders filled in. */
 export function translator(labels) {
-  const all = Object.assign(Object.create(null), LABELS, labels);
-  return (key, values) => String(all[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values?.[name] ?? "");
+  const all = new Map(Object.entries({ ...LABELS, ...labels }));
+  return (key, values) => (all.get(key) ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

@@ -1,145 +1,105 @@
-// The parts of the body besides steps and log: questions, outcome, result, texts, artifacts, usage and details.
+// The parts of the body besides steps and log: questions, outcome, result, texts, artifacts, usage and details. Each says itself
+// of a session, or nothing.
 
 import { createAnswerForm } from "./element-form.js";
-import { asText, box, button, clock, createRows, createTail, download, h, inline, linkable, number, panel, text } from "./element-dom.js";
+import { asText, box, button, clock, createTail, download, el, h, inline, joined, make, number, panel } from "./element-dom.js";
 import { errorLine } from "./element-steps.js";
 
 const VALUE_CHARS = 20000; // of a result or an error's detail: more would be felt
 const TEXT_CHARS = 40000; // of a text; it is cut to half of it at once, not at every word
 
-export function createQuestions(t, labels, client, isReadonly) {
-  const root = panel("questions", t("questions"), []);
-  const { sync } = createRows("request_id", (request) => {
-    const form = isReadonly ? h("p", {}, t("elsewhere")) : createAnswerForm(request, labels, (value) => client.answer(request.request_id, value));
-    const expires = clock(request.expires_at);
-    const row = { root: h("div", { part: "question" }, h("p", { className: "prose" }, request.prompt), form), update() {} };
-    if (expires) row.root.append(h("small", {}, t("expires", { time: expires })));
-    root.append(row.root);
-    return row;
-  });
-  return { root, draw({ requests }) {
-    sync(requests);
-    root.hidden = !requests.length;
-  } };
+/** What belongs to each key, made once. */
+function kept(make) {
+  const made = new Map();
+  return (key, ...things) => {
+    if (!made.has(key)) made.set(key, make(...things));
+    return made.get(key);
+  };
 }
 
-export function createOutcome(t) {
-  const message = h("p", { className: "prose" });
-  const facts = h("small");
-  const detail = box("pre", t("error"));
-  const root = panel("outcome", "", [], message, facts, detail);
-  return { root, draw({ status, error, reason }) {
-    const isFailed = status === "failed";
-    root.hidden = !isFailed && status !== "cancelled" && status !== "lost";
-    if (root.hidden) return;
-    root.dataset.tone = status === "cancelled" ? "calm" : "bad";
-    text(root.firstChild, t(isFailed ? "error" : status));
-    text(message, (error && errorLine(error)) || reason || t(`was_${status}`));
-    text(facts, error ? `${t("code", { code: error.code })} · ${t(error.retryable ? "again" : "final")}` : "");
-    if (error?.detail !== root.detail) text(detail, asText((root.detail = error.detail)).slice(0, VALUE_CHARS));
-    detail.hidden = !detail.firstChild;
-  } };
+export function createQuestions(t, labels, client, isReadonly) {
+  const formOf = kept((request) => createAnswerForm(request, labels, (value) => client.answer(request.request_id, value)));
+  return ({ requests }) => requests.length > 0 && panel(t, "questions", [], ...requests.map((request) => {
+    const { request_id: id, prompt, expires_at } = request;
+    const time = clock(expires_at);
+    return el(
+      "div.question", { id }, el("p.prose", prompt), isReadonly ? el("small", t("elsewhere")) : formOf(id, request),
+      el("small", time && t("expires", { time })),
+    );
+  }));
 }
+
+export const createOutcome = (t) => ({ status, error, reason }) => ["failed", "cancelled", "lost"].includes(status) && panel(
+  t, status, [],
+  el("p.prose", error ? errorLine(error) : (reason ?? (status === "lost" && t("was_lost")))),
+  el("small", error && joined(error.code, error.retryable && t("again"))),
+  error && error.detail !== null && box("pre", t("error"), asText(error.detail).slice(0, VALUE_CHARS)),
+);
 
 export function createResult(t) {
-  let shown;
-  let name;
-  const save = button(t("download"), () => {
-    const isText = typeof shown === "string";
-    download(`${name}.${isText ? "txt" : "json"}`, isText ? "text/plain" : "application/json", shown);
-  });
-  const note = h("small");
-  const value = box("pre", t("result"));
-  const root = panel("result", t("result"), [note, save], value);
-  return { root, draw({ status, session_id, result, result_bytes }) {
-    const isHere = result !== null;
-    root.hidden = status !== "completed" || (!isHere && !result_bytes);
-    save.hidden = value.hidden = !isHere;
-    if (!isHere) text(note, t("loading"));
-    if (result === shown || !isHere) return;
-    [shown, name] = [result, session_id];
-    const whole = asText(result);
-    text(value, whole.slice(0, VALUE_CHARS));
-    text(note, whole.length > VALUE_CHARS ? t("clipped", { n: number(VALUE_CHARS), total: number(whole.length) }) : "");
+  const textOf = kept(asText); // of a large one that is work
+  return ({ status, session_id, result, result_bytes }) => {
+    if (status !== "completed" || (result === null && !result_bytes)) return null;
+    if (result === null) return panel(t, "result", [el("small", t("loading"))]);
+    const [type, suffix] = typeof result === "string" ? ["text/plain", "txt"] : ["application/json", "json"];
+    const whole = textOf(result, result);
+    const clipped = whole.length > VALUE_CHARS && t("of", { n: number(VALUE_CHARS), total: number(whole.length) });
+    const save = button(t("download"), () => download(`${session_id}.${suffix}`, type, whole));
+    return panel(t, "result", [el("small", clipped), save], box("pre", t("result"), whole.slice(0, VALUE_CHARS)));
+  };
+}
+
+/** A text that grows at its end, which is followed, unless it is whole already: then it is read from its start. */
+function createStream(label, isWhole) {
+  const node = new Text();
+  const body = make(box("div", label, node));
+  let known = "";
+  return { label, node, body, tail: createTail(body, !isWhole), take(whole) {
+    if (whole.startsWith(known)) node.appendData(whole.slice(known.length));
+    else node.data = whole;
+    known = whole;
+    if (node.length > TEXT_CHARS) node.deleteData(0, node.length - TEXT_CHARS / 2);
   } };
 }
 
 export function createTexts(t, nameOf) {
-  const root = panel("output", t("output"), []);
-  const { sync } = createRows("message_id", (first) => {
-    const head = h("h4");
-    const label = [t(first.role ?? "assistant"), first.channel && t(first.channel), nameOf(first.step_id)].filter(Boolean).join(" · ");
-    const node = new Text();
-    const body = box("div", label, node);
-    // One that is whole already is read from its start.
-    const tail = createTail(body, !first.done);
-    const row = { root: h("article", { part: "text" }, head, body), update };
-    row.root.dataset.channel = first.channel;
-    let known = "";
-    let isCut = false;
-    function update({ text: whole, cut, done }) {
-      if (whole.startsWith(known)) node.appendData(whole.slice(known.length));
-      else node.data = whole;
-      known = whole;
-      if (node.length > TEXT_CHARS) {
-        node.deleteData(0, node.length - TEXT_CHARS / 2);
-        isCut = true;
-      }
-      text(head, [label, (cut || isCut) && t("cut"), !done && t("writing")].filter(Boolean).join(" · "));
-      tail.settle();
-    }
-    root.append(row.root);
-    return row;
-  });
-  return { root, draw({ texts }) {
-    sync(texts);
-    root.hidden = !texts.length;
-  } };
+  const streamOf = kept(createStream);
+  let tails = [];
+  return {
+    say({ texts }) {
+      tails = [];
+      return texts.length > 0 && panel(t, "output", [], ...texts.map(({ message_id: id, role, channel, step_id, text, cut, done }) => {
+        const { label, node, body, tail, take } = streamOf(id, joined(role, channel, nameOf(step_id)) || t("output"), done);
+        take(text);
+        tails.push(tail);
+        const isCut = cut || node.length < text.length;
+        return el(`article.text ${channel}`, { id }, el("h4", joined(label, isCut && t("cut"), !done && t("writing"))), body);
+      }));
+    },
+    settle: () => tails.forEach((tail) => tail.settle()),
+  };
 }
 
-export function createArtifacts(t) {
-  const list = h("ul");
-  const root = panel("artifacts", t("artifacts"), [], list);
-  const { sync } = createRows("artifact_id", () => {
-    const row = { root: h("li", { className: "line", part: "artifact" }), update };
-    function update({ name, media_type, url, data }) {
-      const href = url && linkable(url);
-      const title = href ? h("a", { href, target: "_blank", rel: "noopener noreferrer" }, name) : h("span", {}, name);
-      row.root.replaceChildren(title, h("small", {}, media_type));
-      if (data !== null) {
-        const save = button(t("download"), () => download(name, media_type, data));
-        save.ariaLabel = `${t("download")} ${name}`;
-        row.root.append(save);
-      }
-      list.append(row.root); // one that is made again is the newest
-    }
-    return row;
-  });
-  return { root, draw({ artifacts }) {
-    sync(artifacts);
-    root.hidden = !artifacts.length;
-  } };
-}
+export const createArtifacts = (t) => ({ artifacts }) => artifacts.length > 0 && panel(
+  t, "artifacts", [], ...artifacts.map(({ artifact_id: id, name, media_type, url, data }) => {
+    // Links of other kinds could run scripts.
+    const { href, protocol } = h("a", { href: url });
+    return el(
+      "div.bar", { id },
+      url && /^https?:$/.test(protocol) ? el("a", { href, target: "_blank", rel: "noopener noreferrer" }, name) : el("span", name),
+      el("small", media_type),
+      data !== null && button(t("download"), () => download(name, media_type, asText(data)), { ariaLabel: `${t("download")} ${name}` }),
+    );
+  }),
+);
 
-/** Names and values; `pick` takes from a session what they are made of, and `pairsOf` makes them. */
-function createPairs(name, t, pick, pairsOf) {
-  const list = h("dl");
-  const root = panel(name, t(name), [], list);
-  let seen = [];
-  return { root, draw(session) {
-    const picked = pick(session);
-    if (picked.every((one, index) => one === seen[index])) return;
-    seen = picked;
-    const pairs = pairsOf(...picked);
-    list.replaceChildren(...pairs.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
-    root.hidden = !pairs.length;
-  } };
-}
+const pairs = (t, key, entries) => entries.length > 0 &&
+  panel(t, key, [], el("dl", ...entries.flatMap(([name, value]) => [el("dt", name), el("dd", value)])));
 
-export const createUsage = (t) => createPairs("usage", t, ({ usage }) => [usage], ({ costs, ...counts }) => [
+export const createUsage = (t) => ({ usage: { costs, ...counts } }) => pairs(t, "usage", [
   ...Object.entries(counts).filter(([, value]) => value > 0).map(([key, value]) => [t(key), number(value)]),
   ...Object.entries(costs).map(([currency, cost]) => [t("cost"), `${number(cost)} ${currency}`]),
 ]);
 
-export const createDetails = (t) => createPairs("details", t, ({ metadata, custom }) => [metadata, custom], (metadata, custom) =>
-  Object.entries({ ...metadata, ...custom }).map(([key, value]) => [key, inline(value)]));
+export const createDetails = (t) => ({ metadata, custom }) =>
+  pairs(t, "details", Object.entries({ ...metadata, ...custom }).map(([key, value]) => [key, inline(value)]));

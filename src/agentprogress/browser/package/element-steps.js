@@ -1,146 +1,105 @@
-// The tree of steps: a row for each, beneath the row of its parent, with what has finished folded away.
+// The tree of steps: each beneath its parent, with what has finished folded away.
 
-import { createRows, duration, h, number, panel, set, text } from "./element-dom.js";
+import { duration, el, joined, number, panel } from "./element-dom.js";
 
 const DEEPEST = 8;
 const LARGE = 40; // steps: from here on completed branches are folded
 const FINISHED_FROM = 4; // more finished leaves beneath one parent than these become one row and the last few
 const FINISHED_SHOWN = 2;
+const STEPS_PER_FRAME = 100; // more than before
 
-export const isOpen = ({ status }) => status === "running" || status === "planned";
+const isOpen = ({ status }) => status === "running" || status === "planned";
 
 /** What a step looks like: one that the session's end closed before it began never ran, whatever the verdict. */
 export const appearance = (step) => (isOpen(step) || step.started_at ? step.status : "skipped");
 
-export function mark(glyph, status, t) {
-  glyph.dataset.s = status;
-  set(glyph, { role: "img", ariaLabel: t(status) });
-}
+export const glyph = (status, t) => el(`i.glyph ${status}`, { role: "img", ariaLabel: t(status) });
 
-export const errorLine = (error) => error.message || error.code;
+export const errorLine = ({ message, code }) => message || code;
 
 function amount({ current, total, unit }) {
-  const hasTotal = total > 0;
-  if (current === null && !hasTotal) return "";
-  return [number(current ?? 0) + (hasTotal ? ` / ${number(total)}` : ""), unit].filter(Boolean).join(" ");
+  if (current === null && !total) return "";
+  return number(current ?? 0) + (total ? ` / ${number(total)}` : "") + (unit ? ` ${unit}` : "");
 }
 
-export function createSteps(t) {
-  const count = h("small");
-  const top = { list: h("ul", { className: "tree" }), depth: 0, done: [] };
-  const root = panel("steps", t("steps"), [count], top.list);
-  const running = new Set();
-  const refolded = new Set();
-  const { rows, sync } = createRows("step_id", create);
-  let seen;
+export function createSteps(t, redraw) {
+  const lines = new WeakMap();
+  const opened = new Set(); // rows of finished steps, by their parents
+  let children;
+  let isLarge;
+  let nowMs;
+  let room = 0;
 
-  function create(step) {
-    const [glyph, name, kind, figure, time, message, error] = ["i", "b", "small", "small", "small", "p", "p"].map((tag) => h(tag));
-    const meter = h("progress", { max: 1 });
-    const head = h("div", { className: "line" }, name, kind, h("span", { className: "figures" }, figure, time));
-    glyph.className = "g";
-    error.className = "bad";
-    const row = { done: [], time, isOver: false, update, remove: () => remove(row) };
-    row.line = h("div", { className: "row", part: "step" }, glyph, h("div", { className: "grow" }, head, message, meter, error));
-    row.root = h("li", {}, row.line);
-    place(row, step);
-
-    function update(step) {
-      const look = appearance(step);
-      const isRunning = step.status === "running";
-      if (row.parentId !== step.parent_id) place(row, step); // it was planned elsewhere
-      mark(glyph, look, t);
-      set(row.line, { className: `row ${look}` });
-      row.line.dataset.kind = step.kind;
-      text(name, step.name);
-      text(kind, step.kind === "step" ? "" : t(step.kind));
-      text(figure, amount(step));
-      text(time, step.started_at && step.ended_at ? duration(step.started_at, Date.parse(step.ended_at), true) : "");
-      text(message, step.reason ?? step.message ?? "");
-      text(error, step.error ? errorLine(step.error) : "");
-      set(meter, { hidden: !isRunning || (step.progress === null && !step.total), ariaLabel: step.name, value: step.progress ?? 0 });
-      running[isRunning ? "add" : "delete"](row);
-      // A phase is part of the outline, however short it was.
-      const isOver = !isOpen(step) && look !== "skipped" && step.kind !== "phase" && !row.list;
-      if (isOver === row.isOver) return;
-      row.isOver = isOver;
-      if (isOver) fold(row);
-      else place(row, step);
-    }
-    return row;
+  function makeLine(step) {
+    const { kind, name, status, progress, total, started_at, ended_at, reason, message, error } = step;
+    const look = appearance(step);
+    return el(
+      `div.step ${kind}`,
+      glyph(look, t),
+      el(
+        "div",
+        el(
+          "div.line", el("b", name), el("small", kind !== "step" && t(kind)),
+          el("small.figures", el("span", amount(step)), el("span", started_at && duration(started_at, ended_at ?? nowMs))),
+        ),
+        el("p", reason ?? message),
+        status === "running" && (progress !== null || total) && el("progress", { ariaLabel: name, value: progress ?? 0 }),
+        error && el("p.error", errorLine(error)),
+      ),
+    );
   }
 
-  /** Beneath its parent's row; deeper than there is room for, beside it. */
-  function place(row, step) {
-    unqueue(row);
-    let above = rows.get(step.parent_id) ?? top;
-    if (above.depth >= DEEPEST) above = above.above;
-    if (row.root.contains(above.root)) above = top; // a circle
-    if (!above.list) {
-      above.list = h("ul");
-      above.root.append((above.branch = h("details", { open: true }, h("summary", {}, above.line), above.list)));
-    }
-    Object.assign(row, { above, depth: above.depth + 1, parentId: step.parent_id });
-    above.list.append(row.root);
+  /** Made anew for another record, or, since time passes, in another second. */
+  function line(step) {
+    const second = step.status === "running" && Math.floor(nowMs / 1000);
+    if (lines.get(step)?.second !== second) lines.set(step, { second, said: makeLine(step) });
+    return lines.get(step).said;
   }
 
-  function unqueue(row) {
-    if (row.above) row.above.done = row.above.done.filter((other) => other !== row);
+  const row = ({ step_id }, content) => el("li", { id: step_id }, content);
+
+  const count = (steps, look) => steps.filter((step) => appearance(step) === look).length;
+
+  const withFailed = (said, steps) => joined(said, count(steps, "failed") && t("some_failed", { n: number(count(steps, "failed")) }));
+
+  function finished(parentId, steps) {
+    const label = withFailed(t("finished", { n: number(steps.length) }), steps);
+    const ontoggle = ({ target }) => {
+      opened[target.open ? "add" : "delete"](parentId);
+      redraw();
+    };
+    const rows = opened.has(parentId) ? steps.map((step) => row(step, line(step))) : [];
+    return el("li", { id: "" }, el("details.finished", { ontoggle }, el("summary", label), el("ul", ...rows)));
   }
 
-  /** Puts finished leaves but the last few behind one row, so that what is active stays in sight. */
-  function fold(row) {
-    const { above } = row;
-    above.done.push(row);
-    if (above.done.length <= FINISHED_FROM) return;
-    if (!above.finished) {
-      above.finished = { label: h("summary"), list: h("ul") };
-      above.list.prepend(h("li", {}, h("details", { className: "finished" }, above.finished.label, above.finished.list)));
-    }
-    above.finished.list.append(...above.done.splice(0, above.done.length - FINISHED_SHOWN).map((row) => row.root));
-    refolded.add(above.finished);
+  function branch(step, depth) {
+    const below = list(step.step_id, depth + 1);
+    const own = line(step);
+    if (!below.length) return row(step, own);
+    // Deeper than there is room for, steps stand beside their parents.
+    if (depth >= DEEPEST) return [row(step, own), ...below];
+    const open = !isLarge || step.status !== "completed";
+    return row(step, el("details", { open }, el("summary", own), el("ul", ...below)));
   }
 
-  function remove(row) {
-    unqueue(row);
-    running.delete(row);
-    if (!row.list) return row.root.remove();
-    // The children of a step that was dropped stay.
-    for (const other of rows.values()) if (other.above === row) other.above = row.above;
-    row.root.replaceWith(...row.list.children);
+  function list(parentId, depth) {
+    const steps = children.get(parentId) ?? [];
+    // A phase is part of the outline, however short it was.
+    const leaves = steps.filter((step) => !isOpen(step) && step.started_at && step.kind !== "phase" && !children.has(step.step_id));
+    const folded = new Set(leaves.length > FINISHED_FROM ? leaves.slice(0, -FINISHED_SHOWN) : []);
+    const rows = steps.filter((step) => !folded.has(step)).flatMap((step) => branch(step, depth));
+    return folded.size ? [finished(parentId, [...folded]), ...rows] : rows;
   }
 
-  function tell(steps, omitted) {
-    const looks = steps.map(appearance);
-    const [completed, failed] = ["completed", "failed"].map((look) => looks.filter((other) => other === look).length);
-    const parts = [t("of", { n: number(completed), total: number(steps.length) })];
-    if (failed) parts.push(t("some_failed", { n: number(failed) }));
-    if (omitted) parts.push(t("earlier", { n: number(omitted) }));
-    text(count, parts.join(", "));
-  }
-
-  function draw({ steps, omitted }, nowMs) {
-    if (seen !== steps) {
-      seen = steps;
-      root.hidden = !steps.length;
-      sync(steps);
-      tell(steps, omitted.steps);
-      for (const { label, list } of refolded) {
-        const failed = list.querySelectorAll(":scope > li > .failed").length;
-        text(label, t("finished", { n: number(list.childElementCount) }) + (failed ? `, ${t("some_failed", { n: number(failed) })}` : ""));
-      }
-      refolded.clear();
-      if (steps.length > LARGE) for (const row of rows.values()) foldBranch(row);
-    }
-    for (const row of running) text(row.time, duration(row.record.started_at, nowMs));
-  }
-
-  return { root, draw, nameOf: (id) => rows.get(id)?.record.name };
-}
-
-/** Once: whoever opens it again wants it open. */
-function foldBranch(row) {
-  if (!row.branch || row.isFolded || row.record.status !== "completed") return;
-  row.isFolded = true;
-  row.branch.open = false;
+  return ({ steps, omitted }, ms) => {
+    room = Math.min(room + STEPS_PER_FRAME, steps.length);
+    if (room < steps.length) redraw();
+    const ids = new Set(steps.map(({ step_id }) => step_id));
+    nowMs = ms;
+    isLarge = steps.length > LARGE;
+    children = Map.groupBy(steps.slice(0, room), ({ parent_id }) => (ids.has(parent_id) ? parent_id : null));
+    const total = number(steps.length + (omitted.steps ?? 0));
+    const counts = withFailed(t("of", { n: number(count(steps, "completed") + (omitted.steps ?? 0)), total }), steps);
+    return steps.length > 0 && panel(t, "steps", [el("small", counts)], el("ul.tree", ...list(null, 0)));
+  };
 }

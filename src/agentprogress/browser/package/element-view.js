@@ -1,72 +1,70 @@
-// What the element shows of one client: made once, then drawn from one snapshot after the other, touching what changed.
+// What the element shows of one client, said from one snapshot after the other.
 
-import { h, text } from "./element-dom.js";
-import { createHead } from "./element-head.js";
+import { el, joined, make, patch } from "./element-dom.js";
+import { headOf } from "./element-head.js";
 import { LABELS, translator } from "./element-labels.js";
 import { createLog } from "./element-log.js";
-import {
-  createArtifacts, createDetails, createOutcome, createQuestions, createResult, createTexts, createUsage,
-} from "./element-panels.js";
+import { createArtifacts, createDetails, createOutcome, createQuestions, createResult, createTexts, createUsage } from "./element-panels.js";
 import { createSteps } from "./element-steps.js";
 
-/**
- * @param client follows the session; null: there is none.
- * @param redraw asks for `draw` in the next frame.
- */
-export function createView({ client, labels, isReadonly, redraw }) {
+/** @param redraw asks for `draw` in the next frame. */
+export function createView(client, labels, isReadonly, redraw) {
   const t = translator(labels);
-  const now = { nowMs: 0, isReadonly, isAsking: false, refusal: null };
-  const head = createHead(t, { retry: () => client.retryNow(), cancel });
-  const quiet = h("p", { className: "quiet", hidden: true }, t("quiet"));
-  const body = h("div", { className: "body", part: "body" });
-  const foot = h("footer", { part: "foot" });
-  const root = h("section", { className: "ap", part: "root", tabIndex: -1, ariaLabel: t("session") }, head.root, quiet, body, foot);
+  const now = { isReadonly, retry: () => client.retryNow(), cancel };
+  let said = el("section.root");
+  const root = make(said);
   let epoch;
-  let parts = [];
+  let main;
+  let texts;
+  let log;
 
   async function cancel() {
     if (now.isAsking || client.getSnapshot().session.cancel_requested) return;
-    Object.assign(now, { isAsking: true, refusal: null });
-    redraw();
-    try {
-      await client.requestCancel();
-    } catch (error) {
-      now.refusal = error.message;
-    }
-    now.isAsking = false;
-    redraw();
+    const asking = (isAsking, error) => {
+      Object.assign(now, { isAsking, refusal: error?.message });
+      redraw();
+    };
+    asking(true);
+    await client.requestCancel().then(() => asking(false), (error) => asking(false, error));
   }
 
-  /** Another run of the session: nothing of the one before may stay. */
+  /** Nothing of another run of the session may stay. */
   function begin(session) {
+    const nameOf = (id) => client.getSnapshot().session.steps.find(({ step_id }) => step_id === id)?.name;
     epoch = session.epoch;
-    const steps = createSteps(t);
-    const log = createLog(t, steps.nameOf, redraw);
-    const main = [
-      createQuestions(t, { ...LABELS, ...labels }, client, isReadonly), createOutcome(t), createResult(t), steps,
+    main = [
+      createQuestions(t, { ...LABELS, ...labels }, client, isReadonly), createOutcome(t), createResult(t), createSteps(t, redraw),
       createArtifacts(t), createUsage(t), createDetails(t),
     ];
-    const side = [createTexts(t, steps.nameOf), log];
-    parts = [...main, ...side];
-    body.replaceChildren(...[main, side].map((column) => h("div", {}, ...column.map((part) => part.root))));
+    texts = createTexts(t, nameOf);
+    log = createLog(t, nameOf, redraw);
+  }
+
+  function bodyOf(session) {
+    const columns = [main, [texts.say, log.say]].map((parts) => {
+      const said = parts.map((part) => part(session, now.nowMs));
+      return said.some(Boolean) && el("div", ...said);
+    });
+    return columns.some(Boolean) ? el("div.body", ...columns) : el("p.quiet", t("quiet"));
   }
 
   /** Returns whether there is more to draw. */
-  function draw(snapshot) {
-    const { session, connection, status } = snapshot;
+  function draw() {
+    const snapshot = client.getSnapshot();
+    const { session, connection: { state, transport }, status } = snapshot;
     // Whoever is no longer told does not know how long it has lasted.
-    if (connection.state !== "gave_up") now.nowMs = Date.now() + snapshot.clockOffsetMs;
-    Object.assign(root.dataset, { status: status ?? "", connection: connection.state });
+    if (state !== "gave_up" || !now.nowMs) now.nowMs = Date.now() + snapshot.clockOffsetMs;
     if (session && session.epoch !== epoch) begin(session);
-    head.draw(snapshot, now);
-    if (!session) return false;
-    const shown = { ...session, status };
-    const hasMore = parts.map((part) => part.draw(shown, now.nowMs)).some(Boolean);
-    quiet.hidden = body.querySelector("section:not([hidden])") !== null;
-    const { session_id, attempt, title } = session;
-    root.ariaLabel = title || session_id;
-    text(foot, [session_id, attempt > 1 && t("attempt", { n: attempt }), connection.transport].filter(Boolean).join(" · "));
-    return hasMore;
+    const before = said;
+    said = el(
+      "section.root", { tabIndex: -1, ariaLabel: session?.title || t("session") },
+      headOf(snapshot, now, t),
+      session && bodyOf({ ...session, status }),
+      session && el("footer.foot", joined(session.session_id, session.attempt > 1 && t("attempt", { n: session.attempt }), transport)),
+    );
+    patch(root, before, said);
+    texts?.settle();
+    return log?.fill(session);
   }
 
   return { root, draw };

@@ -2,7 +2,7 @@
 // made, replaced and drawn, at most once a frame: a hidden page has no frames, and so costs nothing.
 
 import { ProgressClient } from "./client.js";
-import { h } from "./element-dom.js";
+import { el, make } from "./element-dom.js";
 import { LABELS, translator } from "./element-labels.js";
 import { STYLES } from "./element-styles.js";
 import { createView } from "./element-view.js";
@@ -10,44 +10,45 @@ import { createView } from "./element-view.js";
 export { LABELS };
 
 const TICK_MS = 1000;
-const PROPERTIES = ["src", "transport", "readonly", "token", "labels"];
+const ATTRIBUTES = ["src", "transport", "credentials", "readonly"];
 let sheet;
 
 /** Adopted, not written into the document, which a content policy may forbid. */
-function styles() {
-  if (sheet) return sheet;
-  sheet = new CSSStyleSheet();
-  sheet.replaceSync(STYLES);
-  return sheet;
+function makeSheet() {
+  const made = new CSSStyleSheet();
+  made.replaceSync(STYLES);
+  return made;
 }
 
 // On a server, where it is never made, it can be imported all the same.
 export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
-  static observedAttributes = ["src", "transport", "readonly", "credentials"];
+  static observedAttributes = ATTRIBUTES;
 
-  #client;
-  #failure = null; // why there can be no client
+  #client = null;
   #token = null;
   #labels = {};
   #view = null;
-  #leave = null;
+  #leave;
   #timer;
   #frame = null;
 
   connectedCallback() {
-    for (const name of PROPERTIES) {
+    for (const name of [...ATTRIBUTES, "token", "labels"]) {
       // Set before the element was defined, where it hides the accessor.
       if (!Object.hasOwn(this, name)) continue;
       const value = this[name];
       delete this[name];
       this[name] = value;
     }
-    if (!this.shadowRoot) this.attachShadow({ mode: "open" }).adoptedStyleSheets = [styles()];
+    if (!this.shadowRoot) this.attachShadow({ mode: "open" }).adoptedStyleSheets = [(sheet ??= makeSheet())];
     this.#begin();
   }
 
   disconnectedCallback() {
-    this.#end();
+    this.#leave?.();
+    clearInterval(this.#timer);
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
   }
 
   attributeChangedCallback(name, before, now) {
@@ -55,24 +56,16 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   }
 
   get client() {
-    if (this.#client === undefined) this.#client = this.#makeClient();
+    const { src, transport } = this;
+    if (src) {
+      this.#client ??= new ProgressClient(src, {
+        token: typeof this.#token === "function" ? () => this.#token() : this.#token,
+        transport: transport ?? "auto",
+        credentials: this.credentials ?? undefined,
+        onComplete: (detail) => this.dispatchEvent(new CustomEvent("complete", { detail })),
+      });
+    }
     return this.#client;
-  }
-
-  get src() {
-    return this.getAttribute("src");
-  }
-
-  set src(value) {
-    this.#reflect("src", value);
-  }
-
-  get transport() {
-    return this.getAttribute("transport") ?? "auto";
-  }
-
-  set transport(value) {
-    this.#reflect("transport", value);
   }
 
   get readonly() {
@@ -80,7 +73,7 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   }
 
   set readonly(value) {
-    this.toggleAttribute("readonly", Boolean(value));
+    this.toggleAttribute("readonly", value);
   }
 
   get token() {
@@ -90,8 +83,8 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   set token(value) {
     const before = this.#token;
     this.#token = value;
-    // A page that draws anew often makes the same function again: the next one is asked when a token is needed.
-    if (value !== before && !(typeof value === "function" && typeof before === "function")) this.#restart();
+    // A page that is rendered anew makes the same function anew: the last one is asked when a token is needed.
+    if (value !== before && (typeof value !== "function" || typeof before !== "function")) this.#restart();
   }
 
   get labels() {
@@ -100,86 +93,56 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
 
   set labels(value) {
     this.#labels = value ?? {};
-    this.#restart(false);
+    this.#restart(this.#client);
   }
 
-  #reflect(name, value) {
-    if (value === null || value === undefined) this.removeAttribute(name);
-    else this.setAttribute(name, value);
-  }
-
-  #makeClient() {
-    this.#failure = null;
-    if (!this.src) return null;
-    const { transport } = this;
-    try {
-      return new ProgressClient(this.src, {
-        token: typeof this.#token === "function" ? () => this.#token() : this.#token,
-        transport,
-        credentials: this.getAttribute("credentials") ?? undefined,
-        onComplete: (detail) => this.dispatchEvent(new CustomEvent("complete", { detail })),
-      });
-    } catch (error) {
-      this.#failure = error;
-      return null;
-    }
-  }
-
-  #restart(isOther = true) {
-    this.#end();
+  /** Begins with another client, or with the same one in other words. */
+  #restart(client = null) {
+    this.disconnectedCallback();
     this.#view = null;
-    if (isOther) {
-      this.#client?.close();
-      this.#client = undefined;
-    }
-    if (this.isConnected && this.shadowRoot) this.#begin();
+    if (this.#client !== client) this.#client.close();
+    this.#client = client;
+    if (this.shadowRoot && this.isConnected) this.#begin();
   }
 
   #begin() {
-    const draw = () => this.#plan();
-    const { client } = this;
-    this.#leave = client?.subscribe(draw);
-    this.#timer = client && setInterval(draw, TICK_MS);
-    if (!this.#view) this.#show(client, draw);
-    draw();
-  }
-
-  #end() {
-    this.#leave?.();
-    clearInterval(this.#timer);
-    cancelAnimationFrame(this.#frame);
-    this.#frame = null;
-  }
-
-  #show(client, redraw) {
-    const { labels, readonly } = this;
-    if (!this.src) {
-      this.shadowRoot.replaceChildren(h("section", { className: "ap", part: "root" }, h("p", { className: "quiet" }, translator(labels)("nothing"))));
-      return;
+    const redraw = () => this.#plan();
+    let sentence = translator(this.#labels)("nothing");
+    try {
+      const { client } = this;
+      if (client) {
+        this.#view ??= createView(client, this.#labels, this.readonly, redraw);
+        this.#leave = client.subscribe(redraw);
+        this.#timer = setInterval(redraw, TICK_MS);
+        redraw();
+      }
+    } catch (error) {
+      sentence = error.message; // the address can be none
     }
-    this.#view = createView({ client, labels, isReadonly: readonly, redraw });
-    this.shadowRoot.replaceChildren(this.#view.root);
+    this.shadowRoot.replaceChildren(this.#view?.root ?? make(el("section.root", el("p.quiet", sentence))));
   }
 
   #plan() {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
-      this.#draw();
+      const focused = this.shadowRoot.activeElement;
+      if (this.#view.draw()) this.#plan();
+      // What had the focus may be gone: whoever works by keyboard goes on from here, not from the page's top.
+      if (focused?.isConnected === false) this.#view.root.focus({ preventScroll: true });
     });
   }
 
-  #draw() {
-    if (!this.#view) return;
-    const { shadowRoot } = this;
-    const focused = shadowRoot.activeElement;
-    if (this.#view.draw(this.#client?.getSnapshot() ?? failed(this.#failure))) this.#plan();
-    // What had the focus may be gone or hidden: whoever works by keyboard goes on from here, not from the page's top.
-    if (focused && (!focused.isConnected || focused.closest("[hidden]"))) this.#view.root.focus({ preventScroll: true });
+  static {
+    for (const name of ATTRIBUTES.slice(0, 3)) {
+      Object.defineProperty(this.prototype, name, {
+        get() {
+          return this.getAttribute(name);
+        },
+        set(value) {
+          if (value == null) this.removeAttribute(name);
+          else this.setAttribute(name, value);
+        },
+      });
+    }
   }
-}
-
-/** What a client would show that cannot be made. */
-function failed(error) {
-  const connection = { state: "gave_up", reason: error.message, error, retryAtMs: null, transport: "", offline: false };
-  return { session: null, status: null, connection, producer: null, clockOffsetMs: 0, cursor: null };
 }

@@ -1,6 +1,9 @@
 // What sessions are made of, as on the wire. Written from the models in Python, by
 // scripts/event_types.py.
 
+// So that only what says so is exported.
+export {};
+
 export type SessionStatus = "pending" | "running" | "waiting" | "completed" | "failed" | "cancelled" | "lost" | (string & {});
 
 export type StepStatus = "planned" | "running" | "completed" | "failed" | "cancelled" | "lost" | "interrupted" | (string & {});
@@ -233,8 +236,8 @@ export interface UnknownEvent extends EventBase {
 }
 
 /**
- * The `data` of an application's own events, by their `name`. Empty until somebody declares them, by
- * hand or with `agentprogress types MODULE`:
+ * The `data` of an application's own events, by their `name`. Empty until somebody declares them,
+ * by hand or with `agentprogress types MODULE`:
  *
  *     declare module "agentprogress" {
  *       interface CustomEvents { quote: Quote }

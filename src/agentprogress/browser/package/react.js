@@ -10,39 +10,42 @@ import "./define.js";
 const IDLE = { state: "idle", reason: null, error: null, retryAtMs: null, transport: "websocket", offline: false };
 
 export function useProgressSession(src, { token, transport, credentials, select, onEvent, onComplete } = {}) {
-  // What the last render that counted was given; nothing once the component is gone.
-  const latest = useRef({});
-  const [client, subscribe, still] = useMemo(() => {
-    const ask = (name, value) => (typeof latest.current[name] === "function" ? latest.current[name](value) : latest.current[name]);
-    const asked = { token: () => ask("token"), onEvent: (event) => ask("onEvent", event), onComplete: (end) => ask("onComplete", end) };
-    let client, connection = IDLE;
-    try {
-      if (src) client = new ProgressClient(src, { transport, credentials, ...asked });
-    } catch (error) {
-      connection = { ...IDLE, state: "gave_up", reason: error.message, error };
-    }
-    return [client, (listener) => client?.subscribe(listener) ?? (() => {}), { session: null, connection }];
-  }, [src, transport, credentials]);
-  // Before all other effects, which may call what is set here; and strict mode does not run these twice.
+  const made = useMemo(() => open(src, { token, transport, credentials }), [src, transport, credentials]);
+  const { client, options, subscribe, read } = made;
+  const current = useRef();
+  // Insertion effects come before all that may call what they set, and strict mode does not run them twice.
   useInsertionEffect(() => {
-    latest.current = { client, token, onEvent, onComplete };
-    return () => (latest.current = {});
+    current.current = client;
+    // A client looks up its options when it needs them.
+    Object.assign(options, { token, onEvent, onComplete });
   });
   useInsertionEffect(() => () => client?.close(), [client]);
   const pick = useMemo(() => once(select), [select]);
-  const read = () => client?.getSnapshot() ?? still;
   const session = useSyncExternalStore(subscribe, () => pick(read().session), () => pick(null));
   const connection = useSyncExternalStore(subscribe, () => read().connection, () => IDLE);
   const [actions] = useState(() => ({
-    cancel: async (reason) => latest.current.client?.requestCancel(reason),
-    answer: async (requestId, value) => latest.current.client?.answer(requestId, value),
-    retryNow: () => latest.current.client?.retryNow(),
+    cancel: async (reason) => current.current?.requestCancel(reason),
+    answer: async (requestId, value) => current.current?.answer(requestId, value),
+    retryNow: () => current.current?.retryNow(),
   }));
-  // Functions are asked again when a token is refused; that a string has taken the place of a refused one must be told.
-  useEffect(() => void (typeof token === "string" && actions.retryNow()), [token]);
+  // A function is asked again when its token is refused; that something else has taken the place of a refused one must be told.
+  useEffect(actions.retryNow, [typeof token === "function" || token]);
   return { session, connection, ...actions };
 }
-/** Selects anew only from another session: React must be given the same for the same. */
+
+function open(src, options) {
+  let client, connection = IDLE;
+  try {
+    if (src) client = new ProgressClient(src, options);
+  } catch (error) {
+    connection = { ...IDLE, state: "gave_up", reason: error.message, error };
+  }
+  const subscribe = (listener) => client?.subscribe(listener) ?? (() => {});
+  const still = { session: null, connection };
+  return { client, options, subscribe, read: () => client?.getSnapshot() ?? still };
+}
+
+/** Selects anew only from another session: for the same, React must be given the same. */
 function once(select = (session) => session) {
   let from, selected;
   return (session) => {
@@ -51,5 +54,32 @@ function once(select = (session) => session) {
     return selected;
   };
 }
+
+/** An element that a server has rendered may be done before its component listens; it is not while a large result is fetched. */
+function endOf({ session, connection }) {
+  return connection.state === "ended" && (session.result !== null || !session.result_bytes) && session;
+}
+
 export function AgentProgress({ token = null, labels = {}, readOnly, onComplete, className, ...attributes }) {
+  const [listener] = useState(() => ({
+    handleEvent({ detail }) {
+      if (detail.epoch !== this.epoch) this.onComplete?.(detail);
+      this.epoch = detail.epoch;
+    },
+  }));
+  const ref = (element) => {
+    if (!element) return;
+    listener.onComplete = onComplete;
+    element.addEventListener("complete", listener);
+    element.token = token;
+    // Labels that are written in place are another object each time.
+    if (JSON.stringify(element.labels) !== JSON.stringify(labels)) element.labels = labels;
+    let ended;
+    try {
+      ended = endOf(element.client.getSnapshot());
+    } catch {} // there is no client, as the element says
+    if (ended) listener.handleEvent({ detail: ended });
+  };
+  // Attributes, which a server can render. React 18 gives custom elements no `className`, and would write `readonly="false"`.
+  return createElement("agent-progress", { ...attributes, readonly: readOnly || undefined, class: className, ref });
 }

@@ -1,0 +1,349 @@
+"""The hook and the component in a real browser, with React for development, in strict mode, with each version of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import WebSocket, expect
+
+from agentprogress import ProgressSession, SessionRegistry
+from agentprogress.access import Access, AccessRequest
+from agentprogress.errors import Unauthorized
+
+from .react.bundles import PACKAGE, VERSIONS, Bundle, build
+from .react.screen import Screen
+from .site import Site, Tabs, serving_site
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+
+@pytest.fixture(scope="module", params=sorted(VERSIONS))
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return build(request.param, tmp_path_factory.mktemp(f"react-{request.param}"))
+
+
+def let_in_with_good(request: AccessRequest) -> Access:
+    if request.connection.bearer != "good":
+        raise Unauthorized("This takes the good token.")
+    return Access()
+
+
+async def opened(site: Site, bundle: Bundle) -> Screen:
+    screen = Screen(site, await site.tabs.context.new_page(), bundle)
+    await screen.open()
+    return screen
+
+
+@pytest.fixture
+async def screen(site: Site, bundle: Bundle) -> AsyncIterator[Screen]:
+    found = await opened(site, bundle)
+    yield found
+    assert found.complaints == []
+
+
+def head(session: ProgressSession) -> int:
+    """Returns the last event's seq."""
+    return int(session.cursor.rpartition("-")[2])
+
+
+async def closed(socket: WebSocket) -> None:
+    """Waits until a connection is closed."""
+    if not socket.is_closed():
+        await socket.wait_for_event("close")
+
+
+# Following
+
+
+async def test_what_happens_is_shown_and_strict_mode_costs_no_connection(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        session.log("before")
+        await screen.show(hooks=[{"name": "a", "src": site.url(session)}])
+        await screen.until_state("a", "live")
+        await screen.until_lines("a", "before")
+        session.log("after")
+        await screen.until_lines("a", "before", "after")
+        assert len(site.joins) == 1
+    await screen.until_state("a", "ended")
+    assert len(site.joins) == 1
+    assert (await screen.told("a", "shown"))[0] == []
+    seqs = [seq for _, seq in await screen.told("a", "events")]
+    assert seqs == list(range(1, head(session) + 1))
+
+
+@pytest.mark.parametrize("result", ["short", "x" * 50_000], ids=["inline", "fetched"])
+@pytest.mark.parametrize("when", ["before the page", "while it is followed"])
+async def test_the_end_is_told_once_with_its_result(
+    site: Site, screen: Screen, result: str, when: str
+) -> None:
+    with site.registry.open() as session:
+        shown = {"src": site.url(session)}
+        what = {"hooks": [{"name": "a", **shown}], "elements": [{"name": "b", **shown}]}
+        if when == "while it is followed":
+            await screen.show(**what)
+            await screen.until_state("a", "live")
+        session.complete(result)
+    await screen.show(**what)
+    for name in ("a", "b"):
+        await screen.until(f"told.{name}?.completed.length")
+    # Nor is it told again because it is rendered again.
+    await screen.show(**what)
+    await screen.until_state("a", "ended")
+    for name in ("a", "b"):
+        (told,) = await screen.told(name, "completed")
+        assert told["status"] == "completed"
+        assert told["result"] == result
+
+
+async def test_a_source_comes_changes_and_goes(site: Site, screen: Screen) -> None:
+    with site.registry.open() as one, site.registry.open() as other:
+        one.log("one")
+        other.log("other")
+        await screen.show(hooks=[{"name": "a", "src": None}])
+        await screen.until_state("a", "idle")
+        assert site.joins == []
+        await screen.show(hooks=[{"name": "a", "src": site.url(one)}])
+        await screen.until_lines("a", "one")
+        await screen.show(hooks=[{"name": "a", "src": site.url(other)}])
+        await screen.until_lines("a", "other")
+        await closed(screen.sockets[0])
+        await screen.show(hooks=[{"name": "a", "src": None}])
+        await screen.until_state("a", "idle")
+        await screen.until_lines("a")
+        await closed(screen.sockets[1])
+    assert len(site.joins) == 2
+    # Whoever was left is not heard any more.
+    assert await screen.told("a", "completed") == []
+
+
+async def test_unmounting_closes_the_connection(site: Site, screen: Screen) -> None:
+    with site.registry.open() as session:
+        shown = {"src": site.url(session)}
+        await screen.show(hooks=[{"name": "a", **shown}], elements=[{"name": "b", **shown}])
+        await screen.until_state("a", "live")
+        await screen.until("document.querySelector('#b').client.getSnapshot().session")
+        await screen.unmount()
+        for socket in screen.sockets:
+            await closed(socket)
+    assert len(screen.sockets) == 2
+    assert await screen.told("a", "completed") == []
+
+
+async def test_two_components_follow_each_their_own_session(site: Site, screen: Screen) -> None:
+    with site.registry.open() as one, site.registry.open() as other:
+        hooks = [{"name": "a", "src": site.url(one)}, {"name": "b", "src": site.url(other)}]
+        await screen.show(hooks=hooks)
+        one.log("one")
+        other.log("other")
+        await screen.until_lines("a", "one")
+        await screen.until_lines("b", "other")
+    assert len(site.joins) == 2
+
+
+async def test_what_is_not_selected_renders_nothing(site: Site, screen: Screen) -> None:
+    with site.registry.open(title="The title") as session:
+        await screen.show(hooks=[{"name": "a", "src": site.url(session), "pick": "title"}])
+        await expect(screen.place("a")).to_have_text('"The title"')
+        await screen.until_state("a", "live")
+        before = await screen.told("a", "renders")
+        session.log("not of the title")
+        await screen.until(f"told.a.events.some(([, seq]) => seq === {head(session)})")
+        assert await screen.told("a", "renders") == before
+
+
+async def test_a_url_of_no_session_is_said_and_breaks_nothing(screen: Screen) -> None:
+    shown = {"src": "ftp://somewhere"}
+    await screen.show(hooks=[{"name": "a", **shown}], elements=[{"name": "b", **shown}])
+    await screen.until_state("a", "gave_up")
+    await expect(screen.place("a")).to_have_attribute("title", re.compile("must begin with http"))
+    await expect(screen.place("b")).to_contain_text("must begin with http")
+    await screen.page.evaluate("told.a.retryNow()")
+    await screen.page.evaluate("told.a.cancel()")
+
+
+# Options
+
+
+async def test_other_functions_disturb_nothing_and_the_latest_are_called(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        shown = {"src": site.url(session)}
+
+        async def show(mark: str) -> None:
+            told = {**shown, "mark": mark}
+            await screen.show(hooks=[{"name": "a", **told}], elements=[{"name": "b", **told}])
+
+        await show("first")
+        await screen.until_state("a", "live")
+        await show("second")
+        session.log("one more")
+        await screen.until_lines("a", "one more")
+        marks = {seq: mark for mark, seq in await screen.told("a", "events")}
+        assert marks[head(session)] == "second"
+    for name in ("a", "b"):
+        await screen.until(f"told.{name}.completed.length")
+        assert (await screen.told(name, "completed"))[0]["mark"] == "second"
+    assert len(site.joins) == 2
+
+
+async def test_another_transport_begins_anew(site: Site, screen: Screen) -> None:
+    with site.registry.open() as session:
+        session.log("kept")
+        for transport in ("websocket", "sse"):
+            hook = {"name": "a", "src": site.url(session), "transport": transport}
+            await screen.show(hooks=[hook])
+            await screen.until_state("a", "live")
+            await screen.until(f"document.querySelector('#a').dataset.transport === '{transport}'")
+            await screen.until_lines("a", "kept")
+        await closed(screen.sockets[0])
+    assert [join.partition("?")[0] for join in site.joins] == ["ws", "events"]
+
+
+async def test_what_the_hook_gives_to_call_stays_the_same_and_works(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        token = session.handle()["control_token"]
+        await screen.show(hooks=[{"name": "a", "src": None}])
+        await screen.until_state("a", "idle")
+        await screen.page.evaluate("told.a.cancel('nobody listens')")
+        await screen.show(hooks=[{"name": "a", "src": site.url(session), "token": token}])
+        await screen.until_state("a", "live")
+        await screen.page.evaluate("told.a.cancel('enough')")
+        assert session.cancel_requested
+        assert await screen.told("a", "actions.size") == 3
+
+
+async def test_a_string_that_replaces_a_refused_token_is_tried_at_once(
+    registry: SessionRegistry, tabs: Tabs, bundle: Bundle
+) -> None:
+    async with serving_site(registry, tabs, authorize=let_in_with_good) as site:
+        screen = await opened(site, bundle)
+        with registry.open() as session:
+            session.log("kept")
+            hook = {"name": "a", "src": site.url(session), "token": "bad"}
+            await screen.show(hooks=[hook])
+            await screen.until_state("a", "gave_up")
+            await screen.show(hooks=[{**hook, "token": "good"}])
+            await screen.until_lines("a", "kept")
+        await screen.until_state("a", "ended")
+
+
+async def test_a_function_is_asked_for_the_token_again(
+    registry: SessionRegistry, tabs: Tabs, bundle: Bundle
+) -> None:
+    async with serving_site(registry, tabs, authorize=let_in_with_good) as site:
+        screen = await opened(site, bundle)
+        with registry.open() as session:
+            session.log("kept")
+            hook = {"name": "a", "src": site.url(session), "tokens": ["bad", "good"]}
+            await screen.show(hooks=[hook])
+            await screen.until_lines("a", "kept")
+            assert len(await screen.told("a", "asked")) == 2
+
+
+# The component
+
+
+async def test_the_component_makes_the_element_what_its_props_say(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        token = session.handle()["control_token"]
+        props = {"name": "b", "src": site.url(session), "className": "wide", "style": {"margin": 4}}
+        changed = {"transport": "sse", "readOnly": True, "labels": {"cancel": "Stop"}}
+        await screen.show(elements=[{**props, **changed, "token": token}])
+        element = screen.place("b")
+        await expect(element).to_have_class("wide")
+        await expect(element).to_have_css("margin-top", "4px")
+        read = "(element) => ['src', 'transport', 'readonly'].map((name) => element.getAttribute(name))"
+        own = "({ readonly, labels, token }) => [readonly, labels, token]"
+        assert (await element.evaluate(read))[:2] == [site.url(session), "sse"]
+        assert await element.evaluate(own) == [True, {"cancel": "Stop"}, token]
+        await screen.show(elements=[{**props, "src": None}])
+        assert await element.evaluate(read) == [None, None, None]
+        assert await element.evaluate(own) == [False, {}, None]
+
+
+async def test_a_render_with_equal_labels_leaves_the_element_as_it_is(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        props = {"name": "b", "src": site.url(session), "labels": {"cancel": "Stop"}}
+        await screen.show(elements=[props])
+        await screen.until("document.querySelector('#b').client.getSnapshot().session")
+        await screen.place("b").evaluate(
+            "(element) => (element.shown = element.shadowRoot.firstChild)"
+        )
+        await screen.show(elements=[props])
+        same = "(element) => element.shadowRoot.firstChild === element.shown"
+        assert await screen.place("b").evaluate(same)
+
+
+# On a server
+
+
+@pytest.mark.parametrize("src", ["/sessions/s_1", "https://example.org/sessions/s_1"])
+async def test_a_server_renders_idle_and_the_bare_element(bundle: Bundle, src: str) -> None:
+    html = await bundle.render(
+        {
+            "hooks": [{"name": "a", "src": src}],
+            "elements": [{"name": "b", "src": src, "readOnly": True, "className": "wide"}],
+        }
+    )
+    assert 'data-state="idle"' in html
+    attributes = dict(re.findall(r'([a-z]+)="([^"]*)"', html.partition("<agent-progress")[2]))
+    assert attributes.pop("readonly") in ("", "true")
+    assert attributes == {"id": "b", "src": src, "class": "wide"}
+    assert html.endswith("></agent-progress>")
+
+
+async def test_what_a_server_rendered_is_taken_over_without_a_warning(
+    site: Site, screen: Screen
+) -> None:
+    with site.registry.open() as session:
+        session.log("before")
+        shown = {"src": site.url(session)}
+        what = {
+            "hooks": [{"name": "a", **shown}, {"name": "none", "src": None}],
+            "elements": [{"name": "b", **shown, "readOnly": True, "className": "wide"}],
+        }
+        await screen.open(await screen.render(**what))
+        await screen.page.evaluate("window.rendered = document.querySelector('#b')")
+        await screen.hydrate(**what)
+        await screen.until_lines("a", "before")
+        await screen.until_state("a", "live")
+        assert await screen.page.evaluate("rendered === document.querySelector('#b')")
+        session.complete("done")
+    for name in ("a", "b"):
+        await screen.until(f"told.{name}.completed.length")
+        assert len(await screen.told(name, "completed")) == 1
+    # The element followed before it was taken over, and went on.
+    assert len(site.joins) == 2
+
+
+@pytest.mark.parametrize("result", ["short", "x" * 50_000], ids=["inline", "fetched"])
+async def test_a_component_whose_element_was_done_before_it_is_told_the_end(
+    site: Site, screen: Screen, result: str
+) -> None:
+    with site.registry.open() as session:
+        session.complete(result)
+    what = {"elements": [{"name": "b", "src": site.url(session)}]}
+    await screen.open(await screen.render(**what))
+    await screen.until("document.querySelector('#b').client.getSnapshot().session?.result")
+    await screen.hydrate(**what)
+    await screen.until("told.b?.completed.length")
+    await screen.show(**what)
+    (told,) = await screen.told("b", "completed")
+    assert told["result"] == result
+
+
+def test_the_file_is_for_clients_only() -> None:
+    code = (PACKAGE / "react.js").read_text("utf-8")
+    statements = [line for line in code.splitlines() if line and not line.startswith("//")]
+    assert statements[0] == '"use client";'
