@@ -75,7 +75,8 @@ class Endpoints:
 
     async def view(self, request: Request, found: Target) -> Response:
         """A page that shows the session; it asks for access itself."""
-        return Response(200, VIEW.body, tuple(VIEW.headers))
+        body = VIEW.readonly_body if self._gate.wants_control_tokens else VIEW.body
+        return Response(200, body, tuple(VIEW.headers))
 
     async def list(self, request: Request, found: Target) -> Response:
         """The caller's sessions."""

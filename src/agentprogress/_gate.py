@@ -8,7 +8,7 @@ from ._engine import Engine
 from ._http import Request
 from ._ids import hash_token
 from ._record import SessionRecord
-from .access import Access, AccessRequest, Action, Authorize, ask
+from .access import Access, AccessRequest, Action, Authorize, allow_generated_ids, ask
 from .errors import ProgressError, WrongProcess
 from .info import SessionInfo
 
@@ -26,6 +26,11 @@ class Gate:
     def __init__(self, engine: Engine, authorize: Authorize) -> None:
         self._engine = engine
         self._authorize = authorize
+
+    @property
+    def wants_control_tokens(self) -> bool:
+        """Whether the default rule answers: nobody controls a session without its token."""
+        return self._authorize is allow_generated_ids
 
     async def list(self, request: Request) -> Access:
         """Asks whether, and as whom, a client may list sessions.

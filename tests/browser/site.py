@@ -291,6 +291,10 @@ class Site:
         """Returns how many follow a session."""
         return self.registry.get(session.id).subscribers
 
+    async def until_followed(self, session: ProgressSession, by: int = 1) -> None:
+        """Waits until so many connections follow a session: one that polls has none in between."""
+        await until(lambda: self.subscribers(session) == by)
+
     async def open(self, session: ProgressSession, **options: Any) -> Tab:
         """Opens a page that follows a session; options are those of `Tabs.open`."""
         return await self.tabs.open(self.url(session), **options)

@@ -9,7 +9,7 @@ import pytest
 
 from agentprogress import ProgressSession, PublicError, SessionRegistry, Settings
 
-from .site import Site, Tabs, serving_site, until
+from .site import Site, Tabs, serving_site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -92,7 +92,7 @@ async def test_of_ten_tabs_that_stream_events_four_wait_until_the_others_are_don
     with site.registry.open() as session:
         tabs = [await site.open(session, transport="sse") for _ in range(10)]
         session.log("for six")
-        await until(lambda: site.subscribers(session) == 6)
+        await site.until_followed(session, by=6)
         for tab in tabs[:6]:
             await tab.until_lines("for six")
         assert [await tab.ask("told.state") for tab in tabs] == ["live"] * 6 + ["connecting"] * 4
@@ -215,7 +215,7 @@ async def test_who_was_away_too_long_keeps_the_lines_that_it_had(
         log(session, 0, 10)
         await tab.until("told.session?.logs.length === 10")
         await tab.ask("leave()")
-        await until(lambda: forgetful.subscribers(session) == 0)
+        await forgetful.until_followed(session, by=0)
         log(session, 10, 100)
         await session.flush()
         await tab.ask("void (window.leave = client.subscribe(look))")

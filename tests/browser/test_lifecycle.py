@@ -7,9 +7,10 @@ from time import time
 import pytest
 from playwright.async_api import Browser
 
-from agentprogress.testing import FaultProxy, Faults
+from agentprogress import SessionRegistry, Settings
+from agentprogress.testing import FaultProxy
 
-from .site import Site, Tab, page_url, until
+from .site import Site, Tab, Tabs, page_url, serving_site
 from .window import opened_window
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
@@ -28,7 +29,7 @@ async def test_a_page_that_is_kept_for_going_back_lets_go_and_goes_on_without_a_
         await tab.until_state("live")
         await tab.ask("void addEventListener('pageshow', (event) => told.shown = event.persisted)")
         await tab.page.goto(f"{site.address}/health")
-        await until(lambda: site.subscribers(session) == 0)
+        await site.until_followed(session, by=0)
         joins = len(site.joins)
         session.log("while nobody looked")
         await session.flush()
@@ -39,7 +40,7 @@ async def test_a_page_that_is_kept_for_going_back_lets_go_and_goes_on_without_a_
         await tab.until("told.shown === true")
         await tab.until_lines("while nobody looked")
         await tab.until_state("live")
-        assert site.subscribers(session) == 1
+        await site.until_followed(session)
         assert await tab.ask("made.most") == 1
     await tab.judge_end(session)
 
@@ -53,6 +54,7 @@ async def test_a_hidden_page_comes_back_after_a_cut_as_any_other(
         async with opened_window(browser, url) as window:
             tab = Tab(window)
             await tab.until("window.told?.state === 'live'")
+            await site.until_followed(session)
             await window.hide()
             session.log("while hidden")
             await tab.until_lines("while hidden")
@@ -73,6 +75,7 @@ async def test_a_page_that_was_frozen_goes_on_where_it_was(
         async with opened_window(browser, url) as window:
             tab = Tab(window)
             await tab.until("window.told?.state === 'live'")
+            await site.until_followed(session)
             await window.hide()
             await window.freeze()
             await proxy.cut_all()
@@ -98,6 +101,7 @@ async def test_who_looks_at_a_page_again_does_not_wait_for_its_next_attempt(
         async with opened_window(browser, url) as window:
             tab = Tab(window)
             await tab.until("window.told?.state === 'live'")
+            await site.until_followed(session)
             await window.hide()
             await proxy.cut_all()
             await tab.until("told.state === 'reconnecting'")
@@ -118,7 +122,7 @@ async def test_back_online_it_comes_back_at_once(site: Site, transport: str) -> 
     async with FaultProxy("127.0.0.1", site.port) as proxy:
         src = site.url(session, proxy.url(""))
         tab = await site.tabs.open(src, transport=transport, clock=True)
-        await tab.until_state("live")
+        await site.until_followed(session)
         await tab.stop_clock()
         await site.tabs.context.set_offline(True)
         await proxy.cut_all()
@@ -159,7 +163,7 @@ async def test_who_slept_connects_anew_at_once(site: Site, transport: str, ms: i
     async with FaultProxy("127.0.0.1", site.port) as proxy:
         src = site.url(session, proxy.url(""))
         tab = await site.tabs.open(src, transport=transport, clock=True)
-        await tab.until_state("live")
+        await site.until_followed(session)
         await tab.stop_clock()
         await proxy.cut_all()
         before = proxy.connections

@@ -1,4 +1,4 @@
-"""The hook and the component in a real browser, with React for development, in strict mode, with each version of it."""
+"""The hook and the component in a real browser, in strict mode, on each version of React."""
 
 from __future__ import annotations
 
@@ -261,7 +261,8 @@ async def test_the_component_makes_the_element_what_its_props_say(
         element = screen.place("b")
         await expect(element).to_have_class("wide")
         await expect(element).to_have_css("margin-top", "4px")
-        read = "(element) => ['src', 'transport', 'readonly'].map((name) => element.getAttribute(name))"
+        names = ["src", "transport", "readonly"]
+        read = f"(element) => {names}.map((name) => element.getAttribute(name))"
         own = "({ readonly, labels, token }) => [readonly, labels, token]"
         assert (await element.evaluate(read))[:2] == [site.url(session), "sse"]
         assert await element.evaluate(own) == [True, {"cancel": "Stop"}, token]

@@ -8,7 +8,7 @@ from agentprogress import SessionRegistry
 from agentprogress.access import allow_anyone
 from agentprogress.testing import FaultProxy
 
-from .site import Site, Tabs, serving_site, until
+from .site import Site, Tabs, serving_site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -34,7 +34,7 @@ async def test_the_connection_is_shared_and_let_go_with_the_last_listener(
         tab = await site.open(session, transport=transport)
         await tab.ask("void (window.other = client.subscribe(() => {}))")
         await tab.until_state("live")
-        await until(lambda: site.subscribers(session) == 1)
+        await site.until_followed(session)
         await tab.ask("leave()")
         await tab.ask(SETTLED)
         assert await tab.ask("told.state") == "live"
@@ -42,7 +42,7 @@ async def test_the_connection_is_shared_and_let_go_with_the_last_listener(
         await tab.ask("other()")
         await tab.ask(SETTLED)
         assert await tab.ask("told.state") == "idle"
-        await until(lambda: site.subscribers(session) == 0)
+        await site.until_followed(session, by=0)
         session.log("while nobody listened")
         await session.flush()
         assert await tab.ask("told.events.length") == 1
@@ -74,7 +74,7 @@ async def test_a_client_that_is_closed_is_closed_for_good(site: Site, transport:
         await tab.until_state("live")
         await tab.ask("client.close()")
         calls = await tab.ask("told.calls")
-        await until(lambda: site.subscribers(session) == 0)
+        await site.until_followed(session, by=0)
         joins = len(site.joins)
         await tab.ask("void (client.retryNow(), client.subscribe(look), client.close(), leave())")
         await tab.ask(SETTLED)
@@ -148,7 +148,7 @@ async def test_however_often_it_is_told_to_connect_it_does_so_once(
             session.log(f"line {number}")
             await tab.until_lines(*(f"line {number}" for number in range(number + 1)))
         await tab.until_state("live")
-        await until(lambda: site.subscribers(session) == 1)
+        await site.until_followed(session)
         assert await tab.ask("made.most") == 1
     await tab.judge_end(session)
 
@@ -159,7 +159,7 @@ async def test_retry_now_does_not_wait(site: Site, transport: str) -> None:
     async with FaultProxy("127.0.0.1", site.port) as proxy:
         src = site.url(session, proxy.url(""))
         tab = await site.tabs.open(src, transport=transport, clock=True)
-        await tab.until_state("live")
+        await site.until_followed(session)
         await tab.stop_clock()
         await proxy.cut_all()
         await tab.until("told.state === 'reconnecting' && told.retryAtMs")

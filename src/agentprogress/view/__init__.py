@@ -1,4 +1,4 @@
-"""The page behind ``/sessions/{id}/view``: plain files put together once, under a strict policy."""
+"""The page behind ``/sessions/{id}/view``: the browser package's element, under a strict policy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
+from .._version import __version__
+
 __all__ = ["VIEW"]
 
-_STYLE = "<!-- style -->"
-_SCRIPT = re.compile(r"<!-- script: (?P<names>[\w. ]+) -->")
+_INLINE = "<{tag}(?: [^>]*)?>(.*?)</{tag}>"
+_ELEMENT = "<agent-progress>"
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,22 @@ class _View:
 
     @cached_property
     def body(self) -> bytes:
-        """The page with its style and scripts inlined: it needs no other request."""
-        page = self._read("view.html")
-        page = page.replace(_STYLE, f"<style>{self._style}</style>")
-        return _SCRIPT.sub(
-            lambda _: f'<script type="module">{self._script}</script>', page
-        ).encode()
+        """The page of an application that decides itself who may control a session."""
+        return self._page.encode()
+
+    @cached_property
+    def readonly_body(self) -> bytes:
+        """The page where control takes a session's token: without one it only shows."""
+        return self._page.replace(_ELEMENT, "<agent-progress readonly>").encode()
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """What comes with it: only this very script and style may run, only this host be asked."""
+        """What comes with it: only this script, this style and this host are allowed."""
         policy = "; ".join(
             (
                 "default-src 'none'",
-                f"script-src '{_hash(self._script)}'",
-                f"style-src '{_hash(self._style)}'",
+                f"script-src 'self' '{self._hash('script')}'",
+                f"style-src '{self._hash('style')}'",
                 "connect-src 'self'",
                 "img-src data:",
                 "base-uri 'none'",
@@ -52,22 +55,16 @@ class _View:
         ]
 
     @cached_property
-    def _style(self) -> str:
-        return self._read("view.css")
+    def _page(self) -> str:
+        page = files(__package__ or "").joinpath("view.html").read_text(encoding="utf-8")
+        return page.replace("{version}", __version__)
 
-    @cached_property
-    def _script(self) -> str:
-        match = _SCRIPT.search(self._read("view.html"))
+    def _hash(self, tag: str) -> str:
+        """Returns what allows the text of the one inline element of this kind."""
+        match = re.search(_INLINE.format(tag=tag), self._page, re.DOTALL)
         assert match is not None
-        return "\n".join(self._read(name) for name in match["names"].split())
-
-    @staticmethod
-    def _read(name: str) -> str:
-        return files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+        digest = hashlib.sha256(match[1].encode()).digest()
+        return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 VIEW = _View()

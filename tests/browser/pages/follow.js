@@ -10,7 +10,7 @@ if (random !== undefined) Math.random = () => random;
 
 const told = (window.told = {
   events: [], // each with the state of the connection when it came
-  connections: [], // each that was another one than before
+  connections: [], // each that was another one than before, with its time
   epochs: [],
   completed: [],
   tokensAsked: 0,
@@ -51,10 +51,12 @@ const client = (window.client = new ProgressClient(src, {
   },
 }));
 
+let last;
 window.look = () => {
   const { connection, session } = client.getSnapshot();
   told.calls += 1;
-  if (connection !== told.connections.at(-1)) told.connections.push(connection);
+  if (connection !== last) told.connections.push({ ...connection, atMs: Date.now() });
+  last = connection;
   if (session && session.epoch !== told.epochs.at(-1)) told.epochs.push(session.epoch);
 };
 look();

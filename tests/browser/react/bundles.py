@@ -41,6 +41,8 @@ def build(version: str, folder: Path) -> Bundle:
     common = [
         str(MODULES / ".bin" / "esbuild"),
         "--bundle",
+        # For development React is a megabyte to be loaded for each case.
+        "--minify-whitespace",
         "--log-level=warning",
         '--define:process.env.NODE_ENV="development"',
         f"--alias:react={react}",

@@ -85,7 +85,7 @@ export class Follower {
     this.#enter("dialled");
     this.link = {
       transport: this.transport, cursor: this.cursor, waits: this.#waits, renews: this.#renews,
-      heardAtMs: nowMs, openedAtMs: 0, isWelcomed: false, brought: false,
+      dialledAtMs: nowMs, heardAtMs: nowMs, openedAtMs: 0, isWelcomed: false, brought: false,
     };
     this.#renews = false;
     return this.link;
@@ -131,11 +131,11 @@ export class Follower {
 
   /** A page was read to its end, and the next one may be asked for. */
   turned(nowMs) {
-    const { brought, cursor } = this.link;
+    const { waits, brought, dialledAtMs } = this.link;
     this.link = null;
     this.#waits = true;
     // A server that does not wait would be asked without a pause.
-    if (cursor && !brought) this.retryAtMs = nowMs + PAUSE_MS;
+    if (waits && !brought && nowMs - dialledAtMs < SHORT_MS) this.retryAtMs = nowMs + PAUSE_MS;
   }
 
   /** A page is not told why a handshake failed: it asks by the next transport, whose answers can be read. */

@@ -2,7 +2,7 @@
 
 const WORDS =
   "session pending running waiting completed failed cancelled lost planned interrupted skipped connecting live reconnecting offline " +
-  "ended progress cancel result download steps output artifacts usage input_tokens output_tokens cost details log level debug info " +
+  "ended progress cancel result download steps output artifacts usage input_tokens output_tokens cost details log level all info " +
   "warning error send yes no";
 
 const SENTENCES = {

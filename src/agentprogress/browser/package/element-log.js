@@ -15,7 +15,7 @@ export function createLog(t, nameOf, redraw) {
   const tail = createTail(rows);
   const filter = make(el(
     "select.filter", { ariaLabel: t("level"), onchange: again },
-    ...LEVELS.slice(0, -1).map((level, value) => el("option", { value }, t(level))),
+    ...LEVELS.slice(0, -1).map((level, value) => el("option", { value }, t(value ? level : "all"))),
   ));
   let shownSeq = 0;
   rows.addEventListener("scroll", redraw);

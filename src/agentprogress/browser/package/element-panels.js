@@ -69,7 +69,7 @@ export function createTexts(t, nameOf) {
     say({ texts }) {
       tails = [];
       return texts.length > 0 && panel(t, "output", [], ...texts.map(({ message_id: id, role, channel, step_id, text, cut, done }) => {
-        const { label, node, body, tail, take } = streamOf(id, joined(role, channel, nameOf(step_id)) || t("output"), done);
+        const { label, node, body, tail, take } = streamOf(id, joined(nameOf(step_id), role, channel !== "answer" && channel) || t("output"), done);
         take(text);
         tails.push(tail);
         const isCut = cut || node.length < text.length;

@@ -46,7 +46,7 @@ progress{appearance:none;flex:1 1 2rem;block-size:6px;border:0;border-radius:3px
 .glyph::before{content:"";display:block;block-size:100%;background:currentColor;clip-path:var(--s,circle(25%))}
 .glyph:is(.pending,.planned,.running){border:2px solid var(--l);scale:.85}
 .glyph.running{border-color:var(--c);--s:circle(30%)}
-.head .running{border-inline-end-color:var(--l);--s:inset(50%);animation:turn 1s linear infinite}
+.head .glyph.running{border-inline-end-color:var(--l);--s:inset(50%);animation:turn 1s linear infinite}
 @keyframes turn{to{rotate:1turn}}
 .head:is(.gave_up,.reconnecting) *{animation-play-state:paused}
 .chip,.notice,summary:hover{background:var(--g)}
@@ -67,14 +67,16 @@ dl{display:grid;grid-template-columns:fit-content(40%) 1fr;gap:2px 16px}
 summary{cursor:pointer;position:relative}
 summary::before{content:"";position:absolute;inset:8px auto auto -12px;inline-size:10px;block-size:10px;background:var(--m);clip-path:polygon(30% 10%,70% 50%,30% 90%,20% 80%,50% 50%,20% 20%)}
 [open]>summary::before{rotate:90deg}
-.lines{max-block-size:var(--ap-log-height,26rem);overflow:auto;margin:4px -16px -10px;contain:content}
+.lines{max-block-size:var(--ap-log-height,26rem);overflow:auto;margin:4px -16px -10px;padding-block:2px 8px;contain:content}
 .lines div{content-visibility:auto;contain-intrinsic-block-size:auto 1800px}
 .lines p{padding-inline:calc(16px + 18ch) 16px;text-indent:-18ch}
 .lines :is(time,b){display:inline-block;inline-size:9ch;text-indent:0}
 .lines b{color:var(--c,var(--m))}
 .lines small{font:inherit}
-form,fieldset,label{display:flex;flex-wrap:wrap;gap:6px;border:0;padding:4px 0}
-form>*,label>*,textarea{flex:1 1 100%}
+form{max-inline-size:30rem;margin-block:4px}
+form>:is(label,div){display:grid;gap:2px;margin-block-end:6px}
+fieldset{display:flex;flex-wrap:wrap;gap:6px 12px;border:0}
+fieldset label{display:flex;flex-direction:row-reverse;gap:4px}
 @container(min-width:56rem){.body{display:grid;grid-template-columns:1fr 1fr}.body>:only-child{grid-column:1/-1}.body>*+*{border-inline-start:1px solid var(--l)}}
 @container(max-width:30rem){.lines p{padding:2px 16px;text-indent:0}.lines span{display:block}}
 @media(prefers-reduced-motion){*{animation:none!important;transition:none!important}}

@@ -2,6 +2,11 @@
 // clock, no network, and nothing here throws for odd data. Records (a step, a text, …) are replaced, never changed in
 // place, so that whoever shows them sees a change by identity.
 
+import {
+  added, ARTIFACT, count, error, isRecord, isString, label, LINE, list, number, object, omit, read, REQUEST, SESSION, small, STEP, text,
+  TEXT, time, weigh, WEIGHTS,
+} from "./fold-fields.js";
+
 export const LIMITS = {
   max_steps: 500,
   max_texts: 4,
@@ -19,121 +24,33 @@ export const LIMITS = {
 };
 
 const EXACT = 2 ** 53; // up to here integers are
-const TIME_CHARS = 24;
 
-const within = (least, value) => Math.min(EXACT, Math.max(least, value));
-
-/** The first code points of a text: a copy, because a slice would keep the whole of it in memory. */
-const clip = (text, chars) => (text.length > chars ? [...text.slice(0, 2 * chars)].slice(0, chars).join("") : text);
-
-/** The value, or the other one where it is null or empty. */
-const or = (value, other) => (value && (typeof value !== "object" || Object.keys(value).length) ? value : other);
-
-// Readers: what is of the wrong type is as good as absent, which is null.
-
-const only = (isFit) => (value) => (isFit(value) ? value : null);
-const isString = (value) => typeof value === "string";
-const string = only(isString);
-const number = only(Number.isFinite);
-const count = only(Number.isInteger);
-const list = only(Array.isArray);
-const object = only((value) => typeof value === "object" && !Array.isArray(value));
-const numbers = only((value) => object(value) && Object.values(value).every(Number.isFinite));
-const usage = only((value) => object(value) && numbers(value.costs) && numbers({ ...value, costs: 0 }));
-const time = only((value) => isString(value) && value === clip(value, TIME_CHARS));
-const flag = (value) => value === true;
-const upTo = (bound) => (value, { limits }) => string(value) && clip(value, limits[bound]);
-const text = upTo("max_string_chars");
-const label = upTo("max_id_chars");
-const nothing = () => null;
-/** Whether it is made of plain values, but for what may be anything. */
-const isRecord = (value) =>
-  object(value) && Object.entries(value).every(([name, item]) => Object(item) !== item || /^(error|data|schema|fields)$/.test(name));
-const but = (other, reader) => (value, model) => reader(value, model) || other;
-
-/** A free value, if it is small enough for a state. */
-const small = (name, reader) => (value = null, model) => {
-  if (reader?.(value) === null) return null;
-  return weigh(value) > model.limits.max_value_bytes ? omit(model, name) : value;
-};
-
-const read = (shape, source, model) => Object.fromEntries(Object.entries(shape).map(([name, reader]) => [name, reader(source[name], model)]));
-
-const ERROR = { code: but("error", label), message: but("", text), retryable: flag, detail: small("error_details") };
-const error = (value, model) => object(value) && read(ERROR, value, model);
-
-const STEP = {
-  step_id: string, parent_id: string, kind: but("step", text), name: but("", text), status: nothing, current: nothing, total: number,
-  unit: text, weight: number, message: nothing, progress: nothing, started_at: nothing, ended_at: nothing, error: nothing,
-};
-const TEXT = { message_id: string, role: label, channel: label, step_id: label };
-const LINE = { seq: count, time, level: but("info", text), message: but("", text), step_id: text, logger: text };
-const ARTIFACT = {
-  artifact_id: string, name: text, media_type: text, url: small("artifact_urls", string), data: small("artifact_data"), step_id: text,
-};
-const REQUEST = { request_id: string, prompt: text, schema: small("schemas", object), expires_at: time };
-const SESSION = {
-  session_id: but("", string), epoch: but("", string), seq: but(0, count), status: but("pending", string), attempt: but(1, count),
-  title: string, metadata: object, started_at: string, ended_at: string, progress: number, result: (value) => value ?? null,
-  result_bytes: count, error: object, cancel_requested: flag, steps: but([], list), texts: but([], list), logs: but([], list),
-  artifacts: but([], list), requests: but([], list), usage: but({ input_tokens: 0, output_tokens: 0, costs: {} }, usage),
-  custom: but({}, object), omitted: but({}, numbers),
-};
-const IDS = { steps: "step_id", artifacts: "artifact_id", requests: "request_id", custom: 0, texts: "message_id", logs: 0 };
+// The kinds of records, by what they are known by. Each kind has a shelf: a Map, in the order of their arrival.
+const IDS = { steps: "step_id", artifacts: "artifact_id", requests: "request_id", custom: "", texts: "message_id" };
 
 export const emptyState = (session_id, epoch) => read(SESSION, { session_id, epoch });
 
-// Weights: upper bounds of the bytes in JSON, the same in every language because numbers count as the longest.
+// Bounds
 
-/** Not recursive: data may be deep. */
-function weigh(value) {
-  let weight = 0;
-  for (const rest = [value]; rest.length; ) {
-    const item = rest.pop();
-    if (isString(item)) weight += new TextEncoder().encode(JSON.stringify(item)).length;
-    else if (typeof item === "number") weight += 24;
-    else if (!item || item === true) weight += 5;
-    else {
-      weight += 2;
-      for (const [key, inner] of Object.entries(item)) {
-        weight += list(item) ? 1 : 2 + weigh(key);
-        rest.push(inner);
-      }
-    }
-  }
-  return weight;
+/** Adds, replaces or (undefined) removes a record. */
+function set(model, kind, id, record) {
+  const shelf = model.shelves[kind];
+  const weightOf = (item) => (item === undefined ? 0 : (WEIGHTS[kind]?.(item) ?? 2 + weigh(id) + weigh(item)));
+  const heavier = weightOf(record) - weightOf(shelf.get(id));
+  model.weights[kind] += heavier;
+  if (kind !== "logs") model.weight += heavier;
+  if (record !== undefined) shelf.set(id, record);
+  else if (!shelf.delete(id)) return;
+  model.dirty.add(kind);
 }
 
-/** The weights of what a record may have or not, less so much for each. */
-const weighRest = (record, known, less) =>
-  Object.entries(record).reduce((sum, [name, value]) => (value === null || known.test(name) ? sum : sum + weigh(value) - less), 0);
-const weighLine = (line) => 130 + weighRest(line, /seq|time/, 0);
-const WEIGHTS = {
-  steps: (step) => 277 + weighRest(step, /status|progress|_at|reason/, 4) + (step.error ? 4 : 0),
-  texts: () => 0,
-  logs: () => 0,
-};
-
-// Records of a kind are kept by id, in the order of their arrival.
-
-/** Adds, replaces or (undefined) removes one. */
-function set({ shelves, weights, dirty }, name, id, record) {
-  const weightOf = (item) => (item === undefined ? 0 : WEIGHTS[name]?.(item) ?? 2 + weigh(id) + weigh(item));
-  const known = shelves[name].get(id);
-  if (known === record) return;
-  weights[name] += weightOf(record) - weightOf(known);
-  dirty.add(name);
-  if (record === undefined) shelves[name].delete(id);
-  else shelves[name].set(id, record);
-}
-
-/** Lets the oldest go of what is too many, and then of the kind that weighs most. */
-function put(model, name, id, record) {
+/** Sets a record, and lets the oldest go of what is too many, and then of the kind that weighs most. */
+function put(model, kind, id, record) {
   const { shelves, weights, limits } = model;
-  set(model, name, id, record);
-  if (shelves[name].size > limits[`max_${name}`]) drop(model, name);
-  while (Object.values(weights).reduce((sum, weight) => sum + weight) > limits.max_record_bytes) {
-    drop(model, Object.keys(weights).reduce((most, kind) => (weights[kind] > weights[most] ? kind : most)));
+  set(model, kind, id, record);
+  if (shelves[kind].size > limits[`max_${kind}`]) drop(model, kind);
+  while (model.weight > limits.max_record_bytes) {
+    drop(model, Object.keys(IDS).reduce((most, other) => (weights[other] > weights[most] ? other : most)));
   }
 }
 
@@ -141,38 +58,27 @@ const isOpen = ({ status }) => status === "running" || status === "planned";
 const LIVE = { steps: isOpen, texts: ({ done }) => !done };
 
 /** Of steps and texts the oldest that is over goes, if there is one. A step at the top leaves its share of progress. */
-function drop(model, name) {
-  let victim;
-  for (const entry of model.shelves[name]) {
-    victim ??= entry;
-    if (LIVE[name]?.(entry[1])) continue;
-    victim = entry;
+function drop(model, kind) {
+  let [[id, record]] = model.shelves[kind];
+  for (const entry of model.shelves[kind]) {
+    if (LIVE[kind]?.(entry[1])) continue;
+    [id, record] = entry;
     break;
   }
-  const [id, record] = victim;
-  set(model, name, id);
-  omit(model, name);
-  if (name !== "steps" || record.parent_id !== null) return;
+  set(model, kind, id);
+  omit(model, kind);
+  if (kind !== "steps" || record.parent_id !== null) return;
   const [weight, done] = shareOf(record);
   omit(model, "steps_weight", weight);
   omit(model, "steps_done", done);
 }
 
-/** Counts what is left out; null is what stands for it. */
-function omit({ now }, name, by = 1) {
-  now.omitted = { ...now.omitted, [name]: (now.omitted[name] ?? 0) + by };
-  return null;
-}
-
-/** Lines are kept by number, so that the oldest is found at once. */
+/** Lines are known by a running number, so that the oldest is found at once however many have gone. */
 function log(model, line) {
-  const { shelves: { logs }, limits } = model;
+  const { shelves: { logs }, weights, limits } = model;
   set(model, "logs", model.lines++, line);
-  model.lineBytes += weighLine(line);
-  while (logs.size > limits.max_logs || model.lineBytes > limits.max_log_bytes) {
-    const oldest = model.lines - logs.size;
-    model.lineBytes -= weighLine(logs.get(oldest));
-    set(model, "logs", oldest);
+  while (logs.size > limits.max_logs || weights.logs > limits.max_log_bytes) {
+    set(model, "logs", model.lines - logs.size);
     omit(model, "logs");
   }
 }
@@ -181,18 +87,21 @@ function log(model, line) {
 function trim(model, id, times) {
   const most = model.limits.max_text_chars;
   const known = model.shelves.texts.get(id);
-  if (!(known.text?.length > times * most)) return;
-  const chars = [...known.text];
-  const over = Math.max(0, chars.length - most);
-  set(model, "texts", id, { ...known, text: chars.slice(over).join(""), cut: known.cut + over });
+  if (!isString(known.text) || known.text.length <= times * most) return;
+  // Not by an array of its characters: the last hundred thousand of a text may be asked for with every picture of a page.
+  const pairs = known.text.match(/[^\0-\uffff]/gu) ?? [];
+  const over = known.text.length - pairs.length - most;
+  let start = 0;
+  for (let chars = 0; chars < over; chars++) start += known.text.codePointAt(start) > 0xffff ? 2 : 1;
+  if (start) set(model, "texts", id, { ...known, text: known.text.slice(start), cut: known.cut + over });
 }
 
-// Steps
+// Progress
 
 /** A step's weight in overall progress and its share that is done: all of it after its end, nothing of an earlier attempt. */
 function shareOf(step) {
   if (step.status === "interrupted") return [0, 0];
-  const weight = within(0, step.weight ?? 1);
+  const weight = Math.min(EXACT, Math.max(0, step.weight ?? 1));
   return [weight, isOpen(step) ? weight * (step.progress ?? 0) : weight];
 }
 
@@ -207,13 +116,16 @@ function overallProgress({ now, shelves }) {
   return total > 0 ? done / total : null;
 }
 
+// Rules
+
 /** Changes a step that may still move. */
 function move(model, { step_id }, change) {
   const step = model.shelves.steps.get(step_id);
   if (step && isOpen(step)) put(model, "steps", step_id, { ...step, ...change(step) });
 }
 
-const ending = (model, event, progress) => {
+/** How a step or a session ends. */
+function ending(model, event, progress) {
   const status = event.type.split(".")[1];
   return {
     status,
@@ -238,46 +150,61 @@ function close(model, status, event) {
 }
 
 function end(model, event) {
-  const { now } = model;
   // As far as it came: what is closed below was not done.
-  Object.assign(now, ending(model, event, overallProgress(model)), { result: event.result ?? null, result_bytes: count(event.result_bytes) });
-  close(model, now.status, event);
+  const changes = ending(model, event, overallProgress(model));
+  close(model, changes.status, event);
+  return { ...changes, result: event.result ?? null, result_bytes: count(event.result_bytes) };
 }
 
-// By type: what is done, and the strings without which nothing is.
+const isEmpty = (value) => !value || (typeof value === "object" && !Object.keys(value).length);
+
+function start(model, event) {
+  const { now } = model;
+  list(event.plan)?.forEach((planned, index) => {
+    const step_id = isEmpty(planned?.step_id) ? `plan.${index}` : planned.step_id;
+    if (!object(planned) || !isString(step_id) || model.shelves.steps.has(step_id)) return;
+    put(model, "steps", step_id, { ...read(STEP, planned, model), step_id, status: "planned" });
+  });
+  const metadata = small("metadata", object)(event.metadata, model);
+  return {
+    status: "running",
+    attempt: count(event.attempt) || 1,
+    started_at: now.started_at || time(event.time),
+    title: text(event.title, model) || now.title,
+    metadata: isEmpty(metadata) ? now.metadata : metadata,
+    error: null, // of the attempt before
+  };
+}
+
+function grow(model, event) {
+  let { usage } = model.now;
+  for (const name of ["input_tokens", "output_tokens"]) usage = added(usage, name, count(event[name]), EXACT);
+  if (number(event.cost) === null) return { usage };
+  const costs = added(usage.costs, label(event.currency, model) ?? "", event.cost, EXACT);
+  const [before, after] = [usage.costs, costs].map((sums) => Object.keys(sums).length);
+  if (after === before || after <= model.limits.max_custom) return { usage: { ...usage, costs } };
+  omit(model, "costs");
+  return { usage };
+}
+
+// By type: what is done, which gives back what changes of the session itself; and the strings without which nothing is.
 const RULES = new Map(Object.entries({
-  "session.started": [(model, event) => {
-    const { now } = model;
-    now.status = "running";
-    now.attempt = count(event.attempt) || 1;
-    now.started_at ||= time(event.time);
-    now.title = text(event.title, model) || now.title;
-    now.metadata = or(small("metadata", object)(event.metadata, model), now.metadata);
-    now.error = null; // of the attempt before
-    list(event.plan)?.forEach((planned, index) => {
-      const step_id = object(planned) && or(planned.step_id, `plan.${index}`);
-      if (!isString(step_id) || model.shelves.steps.has(step_id)) return;
-      put(model, "steps", step_id, { ...read(STEP, planned, model), step_id, status: "planned" });
-    });
-  }],
-  "session.waiting": [({ now }) => { now.status = "waiting"; }],
+  "session.started": [start],
+  "session.waiting": [() => ({ status: "waiting" })],
   // Whoever was to end what is open has gone.
   "session.resumed": [(model, event) => {
-    model.now.status = "running";
     close(model, "interrupted", event);
+    return { status: "running" };
   }],
   "session.retrying": [(model, event) => {
-    const { now } = model;
-    now.status = "pending";
-    now.attempt = count(event.attempt) || now.attempt;
-    now.error = error(event.error, model);
     close(model, "interrupted", event);
+    return { status: "pending", attempt: count(event.attempt) || model.now.attempt, error: error(event.error, model) };
   }],
   "session.completed": [end],
   "session.failed": [end],
   "session.cancelled": [end],
   "session.lost": [end],
-  "cancel.requested": [({ now }) => { now.cancel_requested = true; }],
+  "cancel.requested": [() => ({ cancel_requested: true })],
   "step.started": [(model, event) => {
     const known = model.shelves.steps.get(event.step_id);
     if (known?.status === "running") return;
@@ -297,33 +224,26 @@ const RULES = new Map(Object.entries({
   "step.cancelled": [endStep, "step_id"],
   "text.delta": [(model, event) => {
     const { message_id, delta } = event;
-    const known = model.shelves.texts.get(message_id) ?? { ...read(TEXT, event, model), text: "", cut: 0, done: false };
+    const known = model.shelves.texts.get(message_id) ?? read(TEXT, event, model);
     if (known.done) return;
-    // Cut at some times its bound, and when it is asked for: so a long text is not written anew with every token.
     put(model, "texts", message_id, { ...known, text: known.text + delta });
+    // At some times its bound, and when it is asked for: so a long text is not written anew with every token.
     trim(model, message_id, 4);
   }, "message_id", "delta"],
   "text.completed": [(model, { message_id }) => {
     const known = model.shelves.texts.get(message_id);
     if (known) set(model, "texts", message_id, { ...known, done: true });
   }, "message_id"],
-  "log.message": [(model, event) => log(model, { ...read(LINE, event, model), ...(model.limits.detail && { fields: object(event.fields) }) })],
+  "log.message": [(model, event) => {
+    log(model, { ...read(LINE, event, model), ...(model.limits.detail && { fields: object(event.fields) }) });
+  }],
   "artifact.created": [(model, event) => {
     set(model, "artifacts", event.artifact_id); // it comes anew, at the end
     put(model, "artifacts", event.artifact_id, read(ARTIFACT, event, model));
   }, "artifact_id", "name", "media_type"],
   "input.requested": [(model, event) => put(model, "requests", event.request_id, read(REQUEST, event, model)), "request_id", "prompt"],
   "input.resolved": [(model, event) => set(model, "requests", event.request_id), "request_id"],
-  "usage.reported": [(model, event) => {
-    const { now, limits } = model;
-    const { costs } = now.usage;
-    const sum = (sums, name, by) => ({ ...sums, [name]: within(-EXACT, (Object.hasOwn(sums, name) ? sums[name] : 0) + by) });
-    for (const name of ["input_tokens", "output_tokens"]) now.usage = sum(now.usage, name, count(event[name]));
-    const currency = label(event.currency, model) ?? "";
-    if (number(event.cost) === null) return;
-    if (!Object.hasOwn(costs, currency) && Object.keys(costs).length >= limits.max_custom) omit(model, "costs");
-    else now.usage.costs = sum(costs, currency, event.cost);
-  }],
+  "usage.reported": [grow],
   "custom.emitted": [(model, event) => {
     const name = text(event.name, model);
     set(model, "custom", name);
@@ -338,7 +258,7 @@ export class Fold {
   #state; // as it was handed out, until something is applied
 
   constructor(state, limits) {
-    this.#model = { limits: { ...LIMITS, ...limits }, lines: 0, lineBytes: 0, shelves: { logs: new Map() } };
+    this.#model = { limits: { ...LIMITS, ...limits }, shelves: { logs: new Map() }, weights: { logs: 0 }, lines: 0, dirty: new Set() };
     this.jump(state);
   }
 
@@ -348,7 +268,7 @@ export class Fold {
     if (this.#state) return this.#state;
     for (const id of shelves.texts.keys()) trim(model, id, 1);
     if (dirty.has("steps") && !hasEnded(model)) now.progress = overallProgress(model);
-    for (const name of dirty) now[name] = name === "custom" ? Object.fromEntries(shelves.custom) : [...shelves[name].values()];
+    for (const kind of dirty) now[kind] = kind === "custom" ? Object.fromEntries(shelves.custom) : [...shelves[kind].values()];
     dirty.clear();
     return (this.#state = { ...now });
   }
@@ -358,33 +278,38 @@ export class Fold {
     const [rule, ...needs] = RULES.get(event?.type) ?? [];
     model.now.seq = count(event?.seq) ?? model.now.seq;
     this.#state = null;
-    if (rule && !hasEnded(model) && needs.every((name) => isString(event[name]))) rule(model, event);
+    if (!rule || hasEnded(model) || !needs.every((name) => isString(event[name]))) return;
+    const changes = rule(model, event);
+    Object.assign(model.now, changes);
   }
 
   jump(state) {
     const model = this.#model;
-    const now = (model.now = { ...object(state), ...read(SESSION, object(state) ?? {}) });
     const { logs } = model.shelves;
+    const now = (model.now = { ...object(state), ...read(SESSION, object(state) ?? {}) });
     this.#state = null;
-    model.dirty = new Set();
-    model.shelves = { logs };
-    model.weights = {};
-    for (const [name, id] of Object.entries(IDS)) {
-      model.weights[name] = 0;
-      model.shelves[name] ??= new Map();
-      if (id) for (const record of now[name]) if (isRecord(record) && isString(record[id])) put(model, name, record[id], record);
+    model.weight = 0;
+    for (const kind of Object.keys(IDS)) {
+      model.weights[kind] = 0;
+      model.shelves[kind] = new Map();
     }
-    for (const [name, data] of Object.entries(now.custom)) put(model, "custom", name, data);
+    for (const [kind, id] of Object.entries(IDS)) {
+      for (const [name, record] of Object.entries(now[kind])) {
+        if (!id) put(model, kind, name, record);
+        else if (isRecord(record) && isString(record[id])) put(model, kind, record[id], record);
+      }
+    }
     // Lines that are here already stay, and some that the server let go may be here.
     const all = now.logs.length + (now.omitted.logs ?? 0);
     const newest = [...logs.values()].at(-1)?.seq ?? 0;
     for (const line of now.logs) if (isRecord(line) && !(line.seq <= newest)) log(model, line);
     const missing = Math.max(0, all - logs.size) - (now.omitted.logs ?? 0);
     if (missing) omit(model, "logs", missing);
-    for (const [name, shelf] of Object.entries(model.shelves)) {
-      const given = Object.values(now[name]);
+    // What needed no repair stays the same object.
+    for (const [kind, shelf] of Object.entries(model.shelves)) {
+      const given = Object.values(now[kind]);
       const isSame = shelf.size === given.length && [...shelf.values()].every((record, index) => record === given[index]);
-      model.dirty[isSame ? "delete" : "add"](name);
+      model.dirty[isSame ? "delete" : "add"](kind);
     }
   }
 }
