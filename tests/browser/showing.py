@@ -69,7 +69,7 @@ class Show:
         *,
         before: str = "",
         width: int = 1280,
-        clock: bool = False,
+        clock: str | None = None,
     ) -> Page:
         """Opens a page that shows a session, or none.
 
@@ -78,7 +78,7 @@ class Show:
             attributes: more of them, as HTML.
             before: JavaScript that is run before anything of the page.
             width: of the window.
-            clock: whether the page's time may be moved.
+            clock: what the page takes for now; its time may then be moved.
         """
         src = "" if session is None else f'src="{self.url(session)}"'
         return await self.open_html(
@@ -89,7 +89,7 @@ class Show:
         )
 
     async def open_html(
-        self, html: str, *, before: str = "", width: int = 1280, clock: bool = False
+        self, html: str, *, before: str = "", width: int = 1280, clock: str | None = None
     ) -> Page:
         """Opens a page with this in its middle, or, where it is a whole one, this page."""
         path = f"/app/{len(self.html)}"
@@ -99,8 +99,8 @@ class Show:
         page.on("console", self._heard)
         if before:
             await page.add_init_script(before)
-        if clock:
-            await page.clock.install()
+        if clock is not None:
+            await page.clock.install(time=clock)
         await page.goto(self.address + path)
         return page
 

@@ -21,7 +21,8 @@ for (const vector of cases) {
     const bytes = bytesOf(vector);
     const everywhere = [...bytes.keys()];
     const { messages, last_id, retry } = vector;
-    for (const cuts of [[], vector.cuts, everywhere, ...everywhere.map((at) => [at]), ...everywhere.map((at) => [at, at, at + 1])]) {
+    const once = everywhere.flatMap((at) => [[at], [at, at, at + 1]]);
+    for (const cuts of [[], vector.cuts, everywhere, ...once]) {
       assert.deepEqual(readAll(bytes, cuts), { messages, last_id, retry }, `cut at ${cuts}`);
     }
   });

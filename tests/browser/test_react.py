@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import anyio
 import pytest
-from playwright.async_api import WebSocket, expect
+from playwright.async_api import Route, WebSocket, expect
 
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.access import Access, AccessRequest
@@ -130,6 +131,26 @@ async def test_unmounting_closes_the_connection(site: Site, screen: Screen) -> N
         for socket in screen.sockets:
             await closed(socket)
     assert len(screen.sockets) == 2
+    assert await screen.told("a", "completed") == []
+
+
+async def test_a_component_that_is_gone_is_told_nothing(site: Site, screen: Screen) -> None:
+    with site.registry.open() as session:
+        session.complete("x" * 50_000)
+    asked, go_on = anyio.Event(), anyio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await go_on.wait()
+        await route.continue_()
+
+    await screen.page.route("**/result*", hold)
+    await screen.show(hooks=[{"name": "a", "src": site.url(session)}])
+    await asked.wait()
+    await screen.unmount()
+    async with screen.page.expect_event("requestfinished"):
+        go_on.set()
+    await screen.page.evaluate("new Promise(requestAnimationFrame)")
     assert await screen.told("a", "completed") == []
 
 

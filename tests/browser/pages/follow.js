@@ -15,6 +15,9 @@ const told = (window.told = {
   completed: [],
   tokensAsked: 0,
   calls: 0,
+  get cargoes() {
+    return told.events.filter(({ type }) => type === "custom.emitted").length;
+  },
   get state() {
     return client.getSnapshot().connection.state;
   },

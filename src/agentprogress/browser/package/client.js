@@ -23,6 +23,8 @@ const KEEP = {
   ...LIMITS, max_steps: 2000, max_texts: 20, max_text_chars: 1e5, max_logs: 1e4, max_log_bytes: 1e7, max_record_bytes: 1e7, detail: true,
 };
 
+const LOST = "The connection was lost.";
+
 const isSame = (one, other) => Object.keys(one).every((name) => Object.is(one[name], other[name]));
 
 /** Calls what the application gave: what it throws is reported and harms nothing. */
@@ -152,9 +154,10 @@ export class ProgressClient {
       on("heard");
       const { credentials } = this.#options;
       if (follower.link === link) await TRANSPORTS[link.transport]({ ...link, url: this.#url, token, credentials, signal }, on);
-      on("cut", passing("network", "The connection was lost."));
+      on("cut", passing("network", LOST));
     } catch (error) {
-      on(link.openedAtMs ? "cut" : "unreachable", this.#explained(error));
+      if (link.openedAtMs) on("cut", error instanceof ProgressError ? error : passing("network", LOST));
+      else on("unreachable", this.#explained(error));
     }
     this.#step();
   }
@@ -218,7 +221,8 @@ export class ProgressClient {
         follower.wake();
         this.#abort?.abort();
       }
-      this.#isStored = persisted && type === "pagehide";
+      // Chromium says that the page is hidden after it has said that it is stored.
+      if (/page/.test(type)) this.#isStored = persisted && type === "pagehide";
       if (type === "visibilitychange" && !document.hidden && !follower.link) follower.wake();
       this.#tickedAtMs = 0;
       this.#step();

@@ -84,8 +84,8 @@ export class Follower {
     this.#ladder.climb(nowMs);
     this.#enter("dialled");
     this.link = {
-      transport: this.transport, cursor: this.cursor, waits: this.#waits, renews: this.#renews,
-      dialledAtMs: nowMs, heardAtMs: nowMs, openedAtMs: 0, isWelcomed: false, brought: false,
+      transport: this.transport, cursor: this.cursor, waits: this.#waits && this.transport === "long-poll", renews: this.#renews,
+      dialledAtMs: nowMs, heardAtMs: nowMs, openedAtMs: 0, isWelcomed: false, isAnew: false, brought: false,
     };
     this.#renews = false;
     return this.link;
@@ -119,23 +119,23 @@ export class Follower {
     try {
       for (const frame of frames) {
         if (this.link !== link) break;
-        if ((frame.session ?? this.#sessionId) === this.#sessionId && this.#take(frame, nowMs)) news.push(frame);
-        if (this.state === "replaying" && this.#position.seq >= this.#position.head) this.#enter("caught_up");
+        if ((frame.session ?? this.#sessionId) !== this.#sessionId || !this.#take(frame, nowMs)) continue;
+        news.push(frame);
+        link.brought ||= frame.type !== "welcome";
       }
     } catch (error) {
       this.cut(nowMs, error);
     }
-    link.brought ||= news.some(({ type }) => type !== "welcome");
     return news;
   }
 
   /** A page was read to its end, and the next one may be asked for. */
   turned(nowMs) {
-    const { waits, brought, dialledAtMs } = this.link;
+    const { waits, isAnew, brought, dialledAtMs } = this.link;
     this.link = null;
     this.#waits = true;
-    // A server that does not wait would be asked without a pause.
-    if (waits && !brought && nowMs - dialledAtMs < SHORT_MS) this.retryAtMs = nowMs + PAUSE_MS;
+    // A server that does not wait, or a cache, would be asked without a pause.
+    if (waits && (isAnew || !brought) && nowMs - dialledAtMs < SHORT_MS) this.retryAtMs = nowMs + PAUSE_MS;
   }
 
   /** A page is not told why a handshake failed: it asks by the next transport, whose answers can be read. */
@@ -165,11 +165,11 @@ export class Follower {
     // Only an event stream that was asked to go on can tell by 204 that there is no more.
     if (verdict.action === "done" && !(this.link.cursor && this.transport === "sse")) verdict.action = "come_back";
     if (isPassing(answer.status)) this.#ladder.reset();
-    else if (!code && kind === "unauthorized" && this.#canRenew) verdict.action = "new_token"; // an application's own check
     else if (!code) {
       // Before any welcome, nothing but strangers' errors is most often a wrong address or a sign-in page.
       sinceMs = this.#foreignSinceMs ?? nowMs;
       if (!this.#wasWelcomed && nowMs - sinceMs >= GRACE_MS) verdict.action = "give_up";
+      else if (kind === "unauthorized" && this.#canRenew) verdict.action = "new_token"; // an application's own check
     }
     this.#judge(nowMs, verdict);
     this.#foreignSinceMs = sinceMs;
@@ -214,18 +214,23 @@ export class Follower {
     const position = this.#position;
     if (type === "welcome") return this.#welcome(frame, nowMs);
     if (/^(error|reconnect)$/.test(type)) this.#judge(nowMs, judgeFrame(frame));
-    else if (!this.link.isWelcomed) return malformed();
-    else if (isEvent(frame)) return position.event(frame);
-    else if (type === "snapshot") return position.snapshot(frame);
+    else if (!isEvent(frame) && !/^(gap|snapshot|heartbeat|end)$/.test(type)) return false; // of a later version
+    else if (!this.link.isWelcomed) malformed();
+    else if (isEvent(frame)) return this.#moved(position.event(frame));
+    else if (type === "snapshot") return this.#moved(position.snapshot(frame));
     else if (type === "heartbeat") {
-      this.#backoff.advise(frame.retry_window * 1000);
+      this.#backoff.advise((frame.retry_window ?? NaN) * 1000);
       this.producer = frame.producer;
-      return true;
     } else if (type === "end") {
       position.end(frame);
       this.#put("ended", null);
-      return true;
     }
+    return /end|heartbeat/.test(type);
+  }
+
+  #moved(isNew) {
+    if (this.state === "replaying" && this.#position.seq >= this.#position.head) this.#enter("caught_up");
+    return isNew;
   }
 
   #welcome(frame, nowMs) {
@@ -235,6 +240,7 @@ export class Follower {
       return false;
     }
     frame.reset = this.#position.welcome(frame);
+    this.link.isAnew = frame.reset && !!this.link.cursor;
     this.#backoff.welcome(retry_window * 1000);
     this.#ladder.worked();
     this.#unknownSinceMs = this.#foreignSinceMs = this.error = this.producer = null;
@@ -242,7 +248,7 @@ export class Follower {
     this.#welcomedAtMs ??= nowMs;
     if (heartbeat_interval > 0) this.#heartbeatMs = Math.min(heartbeat_interval, 300) * 1000;
     this.#enter("welcomed");
-    return true;
+    return this.#moved(true);
   }
 
   // Verdicts
@@ -252,7 +258,7 @@ export class Follower {
       // After a restart the new process may not know the session yet.
       this.#unknownSinceMs ??= nowMs;
       action = this.#wasWelcomed && nowMs - this.#unknownSinceMs < GRACE_MS ? "come_back" : "give_up";
-      if (this.#wasWelcomed) error = new ProgressError(error.kind, "The server was restarted without a durable store.", error);
+      if (this.#wasWelcomed && action === "give_up") error = new ProgressError(error.kind, "The server was restarted without a durable store.", error);
     }
     if (action === "new_token") {
       if (this.#canRenew) this.#put("cut", error);
@@ -281,9 +287,7 @@ export class Follower {
   }
 
   #comeBack(nowMs, error, floorMs, isDrawn) {
-    const isStable = this.#welcomedAtMs !== null && nowMs - this.#welcomedAtMs >= STABLE_MS;
-    if (isStable) this.#backoff.reset();
-    this.#fruitless = isStable || this.link.brought ? 0 : this.#fruitless + 1;
+    this.#fruitless = this.#isStable(nowMs) || this.link.brought ? 0 : this.#fruitless + 1;
     this.#foreignSinceMs = null;
     if (this.#fruitless >= this.#options.maxAttempts) this.#put("gave_up", error);
     else {
@@ -292,8 +296,16 @@ export class Follower {
     }
   }
 
+  /** A connection that has lasted lets the attempts be counted anew. */
+  #isStable(nowMs) {
+    const isStable = this.#welcomedAtMs !== null && nowMs - this.#welcomedAtMs >= STABLE_MS;
+    if (isStable) this.#backoff.reset();
+    return isStable;
+  }
+
   /** What was open is no more. */
   #put(what, error) {
+    this.#isStable(this.link?.heardAtMs);
     this.#enter(what);
     this.error = error;
     this.link = this.retryAtMs = this.#welcomedAtMs = null;

@@ -74,9 +74,10 @@ export function createTail(node, follows = true) {
     },
   };
   node.onscroll = () => {
-    // Sizes that become known late move the end away; only a reader moves up.
-    if (node.scrollHeight - node.scrollTop - node.clientHeight < NEAR_END_PX) tail.follows = true;
-    else if (node.scrollTop < top) tail.follows = false;
+    const left = node.scrollHeight - node.scrollTop - node.clientHeight;
+    // Only a reader moves up and leaves the end: sizes that become known late move the end itself.
+    if (node.scrollTop < top) tail.follows = left < 1;
+    else if (left < NEAR_END_PX) tail.follows = true;
     top = node.scrollTop;
   };
   return tail;

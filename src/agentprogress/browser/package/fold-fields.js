@@ -53,24 +53,29 @@ const ERROR = { code: or("error", label), message: or("", text), retryable: flag
 export const error = (value, model) => object(value) && read(ERROR, value, model);
 
 export const STEP = {
-  step_id: string, parent_id: string, kind: or("step", text), name: or("", text), status: nothing, current: nothing, total: number,
-  unit: text, weight: number, message: nothing, progress: nothing, started_at: nothing, ended_at: nothing, error: nothing,
+  step_id: string, parent_id: string, kind: or("step", text), name: or("", text), status: nothing, current: nothing,
+  total: number, unit: text, weight: number, message: nothing, progress: nothing, started_at: nothing, ended_at: nothing,
+  error: nothing,
 };
-export const TEXT = { message_id: string, role: label, channel: label, step_id: label, text: () => "", cut: () => 0, done: () => false };
+export const TEXT = {
+  message_id: string, role: label, channel: label, step_id: label, text: () => "", cut: () => 0, done: () => false,
+};
 export const LINE = { seq: count, time, level: or("info", text), message: or("", text), step_id: text, logger: text };
 export const ARTIFACT = {
-  artifact_id: string, name: text, media_type: text, url: small("artifact_urls", string), data: small("artifact_data"), step_id: text,
+  artifact_id: string, name: text, media_type: text, url: small("artifact_urls", string), data: small("artifact_data"),
+  step_id: text,
 };
 export const REQUEST = { request_id: string, prompt: text, schema: small("schemas", object), expires_at: time };
 
-// Snapshots: their members are read as fields are. Records are taken as they are, if no object is in them where none may be:
-// nothing fails for plain values, but objects need not even have a text.
+// Snapshots: their members are read as fields are. Records are taken as they are, if there is no object in them where none
+// may be: nothing fails for plain values, but what JSON calls an object may not even be compared.
 
 const numbers = only((value) => object(value) && Object.values(value).every(Number.isFinite));
 const usage = only((value) => object(value) && numbers(value.costs) && numbers({ ...value, costs: 0 }));
 
+const FREE = /^(error|data|schema|fields)$/;
 export const isRecord = (value) =>
-  object(value) && Object.entries(value).every(([name, item]) => Object(item) !== item || /^(error|data|schema|fields)$/.test(name));
+  object(value) && Object.entries(value).every(([name, item]) => Object(item) !== item || FREE.test(name));
 
 export const SESSION = {
   session_id: or("", string), epoch: or("", string), seq: or(0, count), status: or("pending", string), attempt: or(1, count),
@@ -82,6 +87,7 @@ export const SESSION = {
 
 // Weights: upper bounds of the bytes in JSON, the same in every language because numbers count as the longest.
 
+const PLAIN = /^[ !#-[\]-~]*$/; // each character is a byte
 const encoder = new TextEncoder();
 
 /** Not recursive: data may be deep. */
@@ -89,7 +95,7 @@ export function weigh(value) {
   let weight = 0;
   for (const rest = [value]; rest.length; ) {
     const item = rest.pop();
-    if (isString(item)) weight += encoder.encode(JSON.stringify(item)).length;
+    if (isString(item)) weight += PLAIN.test(item) ? item.length + 2 : encoder.encode(JSON.stringify(item)).length;
     else if (typeof item === "number") weight += 24;
     else if (!item || item === true) weight += 5;
     else {
@@ -103,9 +109,11 @@ export function weigh(value) {
   return weight;
 }
 
-/** The weights of a record's members that are not null, less so much for each; but not of those that the record's own has. */
-const weighMembers = (record, own, less) =>
-  Object.entries(record).reduce((sum, [name, value]) => (value === null || own.test(name) ? sum : sum + weigh(value) - less), 0);
+/** Adds up the members that are not null, less so much for each; but not those that are counted in with a record of nulls. */
+function weighMembers(record, counted, less) {
+  const members = Object.entries(record).filter(([name, value]) => value !== null && !counted.test(name));
+  return members.reduce((sum, [, value]) => sum + weigh(value) - less, 0);
+}
 
 /** What weighs otherwise than its id and itself. Texts are bounded by their code points. */
 export const WEIGHTS = {

@@ -3,8 +3,8 @@
 // place, so that whoever shows them sees a change by identity.
 
 import {
-  added, ARTIFACT, count, error, isRecord, isString, label, LINE, list, number, object, omit, read, REQUEST, SESSION, small, STEP, text,
-  TEXT, time, weigh, WEIGHTS,
+  added, ARTIFACT, count, error, isRecord, isString, label, LINE, list, number, object, omit, read, REQUEST, SESSION, small,
+  STEP, text, TEXT, time, weigh, WEIGHTS,
 } from "./fold-fields.js";
 
 export const LIMITS = {
@@ -241,7 +241,9 @@ const RULES = new Map(Object.entries({
     set(model, "artifacts", event.artifact_id); // it comes anew, at the end
     put(model, "artifacts", event.artifact_id, read(ARTIFACT, event, model));
   }, "artifact_id", "name", "media_type"],
-  "input.requested": [(model, event) => put(model, "requests", event.request_id, read(REQUEST, event, model)), "request_id", "prompt"],
+  "input.requested": [(model, event) => {
+    put(model, "requests", event.request_id, read(REQUEST, event, model));
+  }, "request_id", "prompt"],
   "input.resolved": [(model, event) => set(model, "requests", event.request_id), "request_id"],
   "usage.reported": [grow],
   "custom.emitted": [(model, event) => {
@@ -258,7 +260,8 @@ export class Fold {
   #state; // as it was handed out, until something is applied
 
   constructor(state, limits) {
-    this.#model = { limits: { ...LIMITS, ...limits }, shelves: { logs: new Map() }, weights: { logs: 0 }, lines: 0, dirty: new Set() };
+    const bounds = { ...LIMITS, ...limits };
+    this.#model = { limits: bounds, shelves: { logs: new Map() }, weights: { logs: 0 }, lines: 0, dirty: new Set() };
     this.jump(state);
   }
 
@@ -279,8 +282,7 @@ export class Fold {
     model.now.seq = count(event?.seq) ?? model.now.seq;
     this.#state = null;
     if (!rule || hasEnded(model) || !needs.every((name) => isString(event[name]))) return;
-    const changes = rule(model, event);
-    Object.assign(model.now, changes);
+    Object.assign(model.now, rule(model, event));
   }
 
   jump(state) {

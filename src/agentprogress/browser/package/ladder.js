@@ -48,10 +48,16 @@ export class Ladder {
 
   /** Nobody answered, which says nothing against the better transports. */
   reset() {
-    if (!this.hasWorked) this.#at = 0;
+    if (!this.hasWorked) this.#top();
   }
 
   climb(nowMs) {
-    if (nowMs - this.#leftAtMs > RETRY_MS) this.#at = 0;
+    if (nowMs - this.#leftAtMs >= RETRY_MS) this.#top();
+  }
+
+  #top() {
+    if (this.#at) this.#short = 0;
+    this.#at = 0;
+    this.#leftAtMs = undefined;
   }
 }

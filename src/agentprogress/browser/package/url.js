@@ -21,7 +21,8 @@ function partsOf(url, base = globalThis.document?.baseURI ?? globalThis.location
   } catch {
     refuse("cannot be read");
   }
-  const [, secure, authority, path, query = ""] = PARTS.exec(text) ?? refuse("must begin with http://, https://, ws:// or wss://");
+  const parts = PARTS.exec(text) ?? refuse("must begin with http://, https://, ws:// or wss://");
+  const [, secure, authority, path, query = ""] = parts;
   if (authority.includes("@")) refuse("may have no user or password, because URLs are logged; pass a token");
   if (!authority) refuse("has no host");
   return [secure.toLowerCase(), authority, path, query];
