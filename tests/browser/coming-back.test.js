@@ -60,11 +60,14 @@ test("a welcome does not narrow a window", () => {
 });
 
 for (const window of [undefined, null, "wide"]) {
-  test(`a window that is ${window} leaves the one that is known`, () => {
+  test(`a window that is ${window} leaves the one that is known, or 1 s`, () => {
     const line = new Line("sse");
-    line.open(welcome(0, "fresh", EPOCH, { retry_window: window }), heartbeat(0, 4), { ...heartbeat(), retry_window: window });
+    line.open(welcome(0, "fresh", EPOCH, { retry_window: window }), { ...heartbeat(), retry_window: window });
     line.close();
-    assert.equal(line.delayMs, 2000);
+    assert.equal(line.delayMs, 500);
+    line.open(welcome(0, "exact", EPOCH, { retry_window: 4 }), heartbeat(0, 4), { ...heartbeat(), retry_window: window });
+    line.close();
+    assert.equal(line.delayMs, 4000);
   });
 }
 

@@ -195,8 +195,8 @@ function walk(seed, steps) {
 
 test("thousands of random walks break no promise, and each can still become live", () => {
   let steps = 0;
-  for (let seed = 1; seed <= 1000; seed += 1) steps += walk(seed, 10 + (seed % 50));
-  assert.ok(steps > 30_000);
+  for (let seed = 1; seed <= 500; seed += 1) steps += walk(seed, 10 + (seed % 50));
+  assert.ok(steps > 15_000);
 });
 
 const FRAMES = [welcome(1), event(1), snapshot(1), gap(1, 2), heartbeat(), reconnect(1), error("internal"), end(1)];

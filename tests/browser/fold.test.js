@@ -134,7 +134,9 @@ test("without being asked for detail it keeps what the server keeps", () => {
   assert.ok(!("reason" in plain) && !("reason" in plain.steps[0]) && !("fields" in plain.logs[0]));
   const full = folded(events, { detail: true }).state;
   assert.deepEqual([full.reason, full.steps[0].reason, full.logs[0].fields], ["Enough.", "Too slow.", { a: 1 }]);
-  assert.equal(fold(full, { seq: 5, type: "log.message" }, { detail: true }).logs[0], full.logs[0]);
+  const late = fold(full, { seq: 5, type: "log.message" }, { detail: true });
+  assert.deepEqual(late, { ...full, seq: 5 });
+  assert.equal(late.logs, full.logs);
 });
 
 test("detail of the wrong type is null, and fields count as what a line weighs", () => {
@@ -213,6 +215,31 @@ test("the ten-thousandth line and all after it let one go each, whatever has bee
   assert.equal(live.state.logs.length, 10_000);
   assert.deepEqual([live.state.logs[0].seq, live.state.logs.at(-1).seq], [20_501, 30_500]);
   assert.deepEqual(live.state.omitted, { logs: 20_500 });
+});
+
+const WEIGHTS = [
+  ["", 2], ["a b", 5], ['"', 4], ["\\", 4], ["\n", 4], ["\u001f", 8], ["\u007f", 3], ["é", 4], ["語", 5], ["😀", 6],
+  [0, 24], [-1.5e300, 24], [true, 5], [false, 5], [null, 5], [[], 2], [[1, [null]], 36], [{}, 2], [{ é: { a: 1 } }, 39],
+];
+
+for (const [data, bytes] of WEIGHTS) {
+  test(`${JSON.stringify(data)} weighs ${bytes}`, () => {
+    const keep = (most) => folded(numbered([{ type: "custom.emitted", name: "x", data }]), { max_value_bytes: most }).state;
+    assert.deepEqual([keep(bytes).custom, keep(bytes).omitted], [{ x: data }, {}]);
+    assert.deepEqual([keep(bytes - 1).custom, keep(bytes - 1).omitted], [{ x: null }, { custom_data: 1 }]);
+  });
+}
+
+test("of kinds that weigh the same, the first goes", () => {
+  // Both weigh 96.
+  const events = [
+    { type: "custom.emitted", name: "c", data: "x".repeat(89) },
+    { type: "artifact.created", artifact_id: "a", name: "abc", media_type: "b" },
+  ];
+  for (const order of [events, [...events].reverse()]) {
+    assert.deepEqual(folded(numbered(order), { max_record_bytes: 192 }).state.omitted, {});
+    assert.deepEqual(folded(numbered(order), { max_record_bytes: 191 }).state.omitted, { artifacts: 1 });
+  }
 });
 
 test("a state that is too large for narrower limits is cut to them, and says so", () => {

@@ -66,6 +66,17 @@ for (const [what, happens] of Object.entries({
   });
 }
 
+test("just before the 30 s of strangers are over they are still asked, and then no longer", () => {
+  const line = new Line("sse");
+  line.refuse(stranger(404));
+  for (const [afterMs, state] of [[GRACE_MS - 1, "reconnecting"], [GRACE_MS, "gave_up"]]) {
+    line.nowMs = START_MS + afterMs;
+    line.follower.wake();
+    line.refuse(stranger(404));
+    assert.equal(line.state, state);
+  }
+});
+
 test("after a welcome strangers are waited out", () => {
   const line = new Line("sse");
   line.follow(1);
@@ -112,6 +123,20 @@ test("while it may still be found, nothing is said of a store", () => {
   line.close();
   line.refuse(problem(404, "session_unknown", { detail: "There is no session." }));
   assert.deepEqual([line.state, line.error.message], ["reconnecting", "There is no session."]);
+});
+
+test("just before the 30 s are over it is still waited for, and then no longer", () => {
+  const line = new Line("sse");
+  line.follow();
+  line.close();
+  line.refuse(problem(404, "session_unknown"));
+  const sinceMs = line.nowMs;
+  for (const [afterMs, state] of [[GRACE_MS - 1, "reconnecting"], [GRACE_MS, "gave_up"]]) {
+    line.nowMs = sinceMs + afterMs;
+    line.follower.wake();
+    line.refuse(problem(404, "session_unknown"));
+    assert.equal(line.state, state);
+  }
 });
 
 test("the 30 s begin with the first such answer and not with the cut", () => {

@@ -148,6 +148,7 @@ async def _reconnecting(scene: Scene) -> None:
 
 
 async def _offline(scene: Scene) -> None:
+    await scene.expect("connection", "Live")
     await scene.page.context.set_offline(True)
     await scene.cut()
     await scene.expect("connection", "Offline")

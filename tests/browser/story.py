@@ -76,13 +76,15 @@ class Crew:
 
     def __init__(self, clock: StoryClock) -> None:
         self._clock = clock
-        self._ask, self._asked = anyio.create_memory_object_stream[str](1)
+        self._how = ""
+        self._asked = anyio.Event()
         self.writing = anyio.Event()
         self._rest: list[Step] = []
 
     def go_on(self, how: str) -> None:
         """Goes on: ``complete``, ``fail``, ``cancel``, ``ask``, ``suspend``."""
-        self._ask.send_nowait(how)
+        self._how = how
+        self._asked.set()
 
     async def report(self, session: ProgressSession) -> dict[str, object]:
         """Writes the report."""
@@ -90,18 +92,17 @@ class Crew:
         self._analyse(session)
         self._write(session)
         self.writing.set()
-        with self._ask, self._asked:
-            async for how in self._asked:
-                if how == "fail":
-                    raise PublicError("The model is over its quota until midnight.", "quota", retryable=True)
-                if how == "cancel":
-                    raise SessionCancelled("The board meeting was moved.")
-                if how == "suspend":
-                    session.suspend(QUESTION, Approval, timeout=6 * 3600)
-                if how == "ask":
-                    await session.request_input(QUESTION, Approval)
-                    continue
-                break
+        await self._asked.wait()
+        if self._how == "ask":
+            await session.request_input(QUESTION, Approval)
+        if self._how == "suspend":
+            session.suspend(QUESTION, Approval, timeout=6 * 3600)
+        if self._how == "fail":
+            raise PublicError(
+                "The model is over its quota until midnight.", "quota", retryable=True
+            )
+        if self._how == "cancel":
+            raise SessionCancelled("The board meeting was moved.")
         return self._finish(session)
 
     def _after(self, seconds: float) -> None:

@@ -122,7 +122,7 @@ async def test_complete_is_told_once_however_the_end_was_reached(show: Show, whe
         session.complete({"files": 4})
     if when == "before":
         page = await show.open(session, before=COMPLETED)
-    await page.wait_for_function("window.ends?.length")
+    await page.wait_for_function("() => window.ends?.length")
     await in_page(page, "(document.body.append(element), element.labels = {}, 1)")
     await expect(part(page, "result")).to_contain_text('"files": 4')
     assert await page.evaluate("ends.map(({ status, result }) => [status, result.files])") == [
@@ -137,7 +137,7 @@ async def test_a_hidden_page_draws_nothing_and_is_right_when_it_is_looked_at(sho
             session, before="window.requestAnimationFrame = (f) => (window.frames_ ??= []).push(f);"
         )
         session.log("unseen")
-        await page.wait_for_function(f"{ELEMENT}.client?.getSnapshot().session?.logs.length === 1")
+        await page.wait_for_function(f"() => {ELEMENT}.client?.getSnapshot().session?.logs.length === 1")
         await expect(part(page, "lines")).to_have_count(0)
         assert await page.evaluate("frames_.length") == 1
         await page.evaluate("frames_.splice(0).forEach((draw) => draw())")

@@ -193,7 +193,7 @@ async def test_other_functions_disturb_nothing_and_the_latest_are_called(
     site: Site, screen: Screen
 ) -> None:
     with site.registry.open() as session:
-        shown = {"src": site.url(session)}
+        shown = {"src": site.url(session), "tokens": [session.handle()["control_token"]]}
 
         async def show(mark: str) -> None:
             told = {**shown, "mark": mark}

@@ -52,6 +52,10 @@ test("a relative URL is resolved against the page where no other base is given",
   assert.equal(new SessionUrl("sessions/a").href, "https://base.example/sessions/a");
 });
 
+test("an absolute URL is kept as it is written, on a page too", () => {
+  assert.equal(websocketUrl("HTTP://Example.com:80/a/../b?%7e", PAGE), "ws://Example.com:80/a/../b?%7e");
+});
+
 test("a URL object will do", () => {
   assert.equal(websocketUrl(new URL("https://example.com/sessions/a/ws")), "wss://example.com/sessions/a/ws");
 });

@@ -20,12 +20,17 @@ function complete(mine, mark) {
   return (session) => mine.completed.push({ mark, id: session.session_id, status: session.status, result: session.result });
 }
 
+/** A function that gives one token after the other, where there are some. */
+function tokenOf(mine, tokens) {
+  return tokens && { token: () => tokens[Math.min(mine.asked.push(1), tokens.length) - 1] };
+}
+
 function Hook({ name, src, pick = "lines", mark, tokens, ...options }) {
   const mine = notes(name);
   mine.renders += 1;
   const { session, connection, ...actions } = useProgressSession(src, {
     ...options,
-    ...(tokens && { token: () => tokens[Math.min(mine.asked.push(mark) - 1, tokens.length - 1)] }),
+    ...tokenOf(mine, tokens),
     select: (session) => PICKS[pick](session),
     onEvent: (event) => mine.events.push([mark, event.seq]),
     onComplete: complete(mine, mark),
@@ -36,15 +41,18 @@ function Hook({ name, src, pick = "lines", mark, tokens, ...options }) {
     mine.shown.push(session);
     if (mine.states.at(-1) !== connection.state) mine.states.push(connection.state);
   });
-  return h("p", { id: name, "data-state": connection.state, "data-transport": connection.transport, title: connection.reason }, JSON.stringify(session));
+  const { state, transport, reason } = connection;
+  return h("p", { id: name, "data-state": state, "data-transport": transport, title: reason }, JSON.stringify(session));
 }
 
-function Element({ name, labels, mark, ...props }) {
-  return h(AgentProgress, { id: name, ...props, ...(labels && { labels: { ...labels } }), onComplete: complete(notes(name), mark) });
+function Element({ name, labels, mark, tokens, ...props }) {
+  const mine = notes(name);
+  const written = { ...tokenOf(mine, tokens), ...(labels && { labels: { ...labels } }), onComplete: complete(mine, mark) };
+  return h(AgentProgress, { id: name, ...props, ...written });
 }
 
 /** `hooks` and `elements` are lists of props. */
 export function tree({ strict = true, hooks = [], elements = [] }) {
-  const shown = [...hooks.map((props) => h(Hook, { key: props.name, ...props })), ...elements.map((props) => h(Element, { key: props.name, ...props }))];
-  return h(strict ? StrictMode : Fragment, null, ...shown);
+  const all = (component, list) => list.map((props) => h(component, { key: props.name, ...props }));
+  return h(strict ? StrictMode : Fragment, null, all(Hook, hooks), all(Element, elements));
 }

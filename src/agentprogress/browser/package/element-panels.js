@@ -6,7 +6,7 @@ import { asText, box, button, clock, createTail, download, el, h, inline, joined
 import { errorLine } from "./element-steps.js";
 
 const VALUE_CHARS = 20000; // of a result or an error's detail: more would be felt
-const TEXT_CHARS = 40000; // of a text; it is cut to half of it at once, not at every word
+const TEXT_CHARS = 16000; // of a text; it is cut to half of it at once, not at every word
 
 /** What belongs to each key, made once. */
 function kept(make) {

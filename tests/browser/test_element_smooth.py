@@ -1,0 +1,144 @@
+"""`<agent-progress>` under load: no task of the page's main thread takes long, whatever comes.
+
+What counts is the processor time of the thread: a machine that is busy with something else slows
+no task in this measure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from agentprogress import ProgressSession, SessionRegistry
+
+from .showing import Show, in_page, part, showing
+from .site import Tabs
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+MOST_MS = 50
+# What is seen of a task, and that a browser's own pages are other processes.
+CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
+FRAME = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+
+
+@pytest.fixture
+async def show(registry: SessionRegistry, tabs: Tabs) -> AsyncIterator[Show]:
+    async with showing(registry, tabs) as found:
+        yield found
+
+
+@asynccontextmanager
+async def smooth(browser: Browser, page: Page) -> AsyncGenerator[None]:
+    """Checks that no task of a page's main thread takes long while the block lasts."""
+    await browser.start_tracing(page=page, categories=CATEGORIES)
+    try:
+        yield
+    finally:
+        events = json.loads(await browser.stop_tracing())["traceEvents"]
+    threads = _main_threads(events)
+    taken = [
+        event.get("tdur", 0) / 1000
+        for event in events
+        if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads
+    ]
+    assert len(taken) > 20, "The trace has no tasks of the page."
+    assert max(taken) < MOST_MS, sorted(taken)[-5:]
+
+
+def _main_threads(events: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    """Returns the main threads of the processes that show a page of the application."""
+    pages = {
+        frame["processId"]
+        for event in events
+        if event["name"] == "TracingStartedInBrowser"
+        for frame in event["args"]["data"]["frames"]
+        if "/app/" in frame["url"]
+    }
+    return {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name"
+        and event["args"]["name"] == "CrRendererMain"
+        and event["pid"] in pages
+    }
+
+
+async def follow(page: Page, show: Show, session: ProgressSession) -> None:
+    """Lets a page that is there already show a session."""
+    await in_page(page, f"(element.src = '{show.url(session)}', 1)")
+
+
+async def test_ten_thousand_lines_at_once_stay_smooth(show: Show, browser: Browser) -> None:
+    with show.registry.open() as session:
+        for number in range(10_000):
+            session.log(f"line {number} of many, with some words to read", n=number)
+        await session.flush()
+        page = await show.open(None)
+        lines, latest = part(page, "lines"), part(page, "log").locator("button")
+        async with smooth(browser, page):
+            await follow(page, show, session)
+            await expect(lines.locator("p")).to_have_count(10_000, timeout=40_000)
+            # Through all of it, and back to the end.
+            await lines.press("Home")
+            await expect(latest).to_be_attached()
+            await latest.press("Enter")
+            await expect(latest).not_to_be_attached()
+
+
+async def test_five_thousand_events_a_second_stay_smooth(show: Show, browser: Browser) -> None:
+    with show.registry.open() as session, session.phase("read", total=2000) as phase:
+        page = await show.open(None)
+        async with smooth(browser, page):
+            await follow(page, show, session)
+            await expect(part(page, "connection")).to_contain_text("Live")
+            # More than 160 for each pair of frames, which 1/30 s has where nothing else is done.
+            for beat in range(50):
+                for number in range(33):
+                    phase.advance(1, message=f"at {beat}, {number}")
+                    session.log(f"line {beat}, {number}", level="warning")
+                    phase.tool(f"tool {number}").complete()
+                    session.log("x" * 200, n=number)
+                await session.flush()
+                await page.evaluate(FRAME)
+            session.log("the last one")
+            await expect(part(page, "lines").locator("p").last).to_contain_text("the last one")
+
+
+async def test_a_text_that_grows_without_end_stays_smooth_and_bounded(
+    show: Show, browser: Browser
+) -> None:
+    with show.registry.open() as session, session.text() as text:
+        page = await show.open(None)
+        output = part(page, "text")
+        async with smooth(browser, page):
+            await follow(page, show, session)
+            await expect(part(page, "connection")).to_contain_text("Live")
+            for _ in range(60):
+                text.write("word and word " * 200)
+                await session.flush()
+                await page.evaluate(FRAME)
+            text.write("the end")
+            await expect(output).to_contain_text("the end")
+        await expect(output.locator("h4")).to_have_text("Output · only the end · writing")
+        shown = await output.locator("[part=box]").evaluate("(box) => box.textContent.length")
+        assert shown <= 16_000
+
+
+async def test_two_thousand_steps_at_once_stay_smooth(show: Show, browser: Browser) -> None:
+    with show.registry.open() as session:
+        for number in range(400):
+            agent = session.agent(f"agent {number}")
+            for _ in range(4):
+                agent.tool("search").complete()
+        await session.flush()
+        page = await show.open(None)
+        async with smooth(browser, page):
+            await follow(page, show, session)
+            await expect(part(page, "tree").locator("> li")).to_have_count(400, timeout=20_000)
+            await page.evaluate(FRAME)
