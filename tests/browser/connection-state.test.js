@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { nextState } from "../../src/agentprogress/browser/package/connection-state.js";
-import { end, error, EPOCH, event, heartbeat, Line, problem, START_MS, stranger, TRANSPORTS, welcome } from "./connection-cases.js";
+import {
+  end, EPOCH, error, event, heartbeat, Line, problem, START_MS, stranger, TRANSPORTS, welcome,
+} from "./connection-cases.js";
 
 const STATES = ["idle", "connecting", "replaying", "live", "reconnecting", "ended", "gave_up"];
 // What happens, and where it leads from each state in their order; "-" is illegal.

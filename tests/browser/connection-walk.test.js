@@ -6,8 +6,8 @@ import test from "node:test";
 
 import { ProgressError } from "../../src/agentprogress/browser/package/errors.js";
 import {
-  end, EPOCH, error, event, events, gap, heartbeat, Line, NOBODY, OTHER, problem, reconnect, seeded, snapshot, stranger, TRANSPORTS,
-  vectors, welcome,
+  end, EPOCH, error, event, events, gap, heartbeat, Line, NOBODY, OTHER, problem, reconnect, seeded, snapshot, stranger,
+  TRANSPORTS, vectors, welcome,
 } from "./connection-cases.js";
 
 const STATES = ["idle", "connecting", "replaying", "live", "reconnecting", "ended", "gave_up"];
@@ -38,17 +38,19 @@ class Dice {
 function answer(dice) {
   const { name, http, retryable } = dice.of(CODES);
   const more = { retryable, retry_after: dice.of([undefined, 3, 1e9, ...ODD]) };
-  const said = dice.chance(0.5) ? problem(http ?? 500, name, more) : stranger(dice.of([200, 204, 302, 401, 403, 404, 408, 429, 500, 502, 503]));
+  const status = dice.of([200, 204, 302, 401, 403, 404, 408, 429, 500, 502, 503]);
+  const said = dice.chance(0.5) ? problem(http ?? 500, name, more) : stranger(status);
   return dice.chance(0.1) ? { ...said, problem: dice.of(ODD), retryAfter: dice.of(ODD) } : said;
 }
 
 function frame(dice) {
   const seq = dice.below(7);
   const epoch = dice.of([EPOCH, EPOCH, EPOCH, OTHER]);
+  const resume = dice.of(["fresh", "exact", "gap", "snapshot", "reset"]);
   const code = dice.of(["internal", "session_unknown", "token_expired", "forbidden", "of_later"]);
   const made = dice.of([
-    event(seq || 1), event(seq || 1), event(seq || 1), welcome(seq, dice.of(["fresh", "exact", "gap", "snapshot", "reset"]), epoch),
-    snapshot(seq, epoch), gap(1, seq || 1), heartbeat(seq, dice.random() * 30), { type: "weather" }, reconnect(dice.random()),
+    event(seq || 1), event(seq || 1), event(seq || 1), welcome(seq, resume, epoch), snapshot(seq, epoch),
+    gap(1, seq || 1), heartbeat(seq, dice.random() * 30), { type: "weather" }, reconnect(dice.random()),
     error(code, { retryable: dice.chance(0.8) }), end(seq),
   ]);
   if (dice.chance(0.2)) made[dice.of(Object.keys(made))] = dice.of(ODD);
@@ -143,7 +145,9 @@ function check(line, before, mode) {
     assert.ok(!follower.isOver && state !== "idle");
     assert.equal(follower.next(nowMs + 1e12), null);
   }
-  if (retryAtMs !== before.retryAtMs && retryAtMs !== null) assert.ok(retryAtMs >= nowMs && retryAtMs <= nowMs + LONGEST_MS, `${retryAtMs - nowMs}`);
+  if (retryAtMs !== before.retryAtMs && retryAtMs !== null) {
+    assert.ok(retryAtMs >= nowMs && retryAtMs <= nowMs + LONGEST_MS, `${retryAtMs - nowMs}`);
+  }
   if (follower.isOver || state === "idle") assert.equal(link ?? retryAtMs, null);
   if (follower.isOver) assert.equal(follower.next(nowMs + 1e12), null);
   if (["reconnecting", "gave_up"].includes(state)) assert.ok(why instanceof ProgressError, `${why?.stack}`);
@@ -170,7 +174,8 @@ function isTreatedWell(line) {
 function walk(seed, steps) {
   const dice = new Dice(seed);
   const mode = dice.of(["auto", "auto", "auto", ...TRANSPORTS]);
-  const line = new Line({ transport: mode, canRenew: dice.chance(0.5), maxAttempts: dice.of([undefined, undefined, 3]), random: dice.random });
+  const maxAttempts = dice.of([undefined, undefined, 3]);
+  const line = new Line({ transport: mode, canRenew: dice.chance(0.5), maxAttempts, random: dice.random });
   const place = { epoch: null, seq: 0 };
   const path = [];
   try {
@@ -220,5 +225,7 @@ for (const made of FRAMES) {
     }
   });
 
-  test(`nor does ${made.type} that has nothing but the number of another version`, () => takeOdd({ type: made.type, seq: 1, protocol: 2 }));
+  test(`nor does ${made.type} that has nothing but the number of another version`, () => {
+    takeOdd({ type: made.type, seq: 1, protocol: 2 });
+  });
 }

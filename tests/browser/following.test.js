@@ -29,6 +29,7 @@ test("it is replaying until it has what the welcome promised, and then live", ()
 for (const [what, frames] of Object.entries({
   "an empty log": [welcome(0)],
   "an event beyond the head": [welcome(0), event(1)],
+  "a snapshot beyond the head, of a log that has grown,": [welcome(3), event(1), gap(2, 8), snapshot(8)],
   "a snapshot at the head": [welcome(9, "snapshot"), snapshot(9)],
 })) {
   test(`${what} is live at once`, () => {
@@ -69,7 +70,7 @@ for (const { name, log, cursor, ...join } of vectors("joins").cases.filter((each
     assert.equal(line.dial().cursor, `${log.epoch}-${join.position}`);
     line.follower.opened(line.nowMs);
     const again = [welcome(log.head, "exact", log.epoch), ...events(Math.max(join.position, 1), log.head), end(log.head)];
-    assert.deepEqual(told(line.send(...again)), ["welcome", ...events(join.position + 1, log.head).map((each) => each.seq), "end"]);
+    assert.deepEqual(told(line.send(...again)), ["welcome", ...told(events(join.position + 1, log.head)), "end"]);
     assert.equal(line.state, "ended");
   });
 }
@@ -103,7 +104,9 @@ test("a control frame of a later version may come even before the welcome", () =
   assert.equal(line.state, "live");
 });
 
-for (const [resume, epoch] of [["reset", OTHER], ["exact", OTHER], ["gap", OTHER], ["reset", EPOCH], ["fresh", EPOCH], ["snapshot", EPOCH]]) {
+for (const [resume, epoch] of [
+  ["reset", OTHER], ["exact", OTHER], ["gap", OTHER], ["reset", EPOCH], ["fresh", EPOCH], ["snapshot", EPOCH],
+]) {
   test(`${resume} of ${epoch === EPOCH ? "this" : "another"} epoch voids the position`, () => {
     const line = new Line();
     line.follow(3);

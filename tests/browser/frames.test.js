@@ -37,7 +37,9 @@ for (const { wire, why } of [...control, ...events, ...ignored, ...unknown]) {
 }
 
 // What a control frame may lack, apart from fields that only some of its kind have.
-const NEEDLESS = ["type", "protocol", "heartbeat_interval", "retry_window", "server_time", "retryable", "retry_after", "gone", "reason", "session", "later"];
+const NEEDLESS = [
+  "type", "protocol", "heartbeat_interval", "retry_window", "server_time", "retryable", "retry_after", "gone", "reason",
+];
 
 for (const { wire } of control.slice(0, -2)) {
   const needed = Object.keys(wire).filter((name) => !NEEDLESS.includes(name));
@@ -76,7 +78,9 @@ for (const { text, why } of versions) {
   test(`${text} is read: ${why}`, () => assert.equal(readFrames(text)[0].protocol, 2));
 }
 
-for (const text of ["", "null", "[]", "7", "{}", '{"frames":null}', '{"frames":[]}', '{"frames":{}}', '{"frames":[7]}', "<html>", '{"frames":']) {
+for (const text of [
+  "", "null", "[]", "7", "{}", '{"frames":null}', '{"frames":[]}', '{"frames":{}}', '{"frames":[7]}', "<html>", '{"frames":',
+]) {
   test(`${JSON.stringify(text)} is no page`, () => assert.throws(() => readPage(text), isMalformed));
 }
 

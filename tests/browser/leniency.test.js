@@ -225,6 +225,12 @@ test("so does the 401 of an application's own check", () => {
   assert.deepEqual([line.follower.retryAtMs, line.dial().renews], [null, true]);
 });
 
+test("no other answer of a stranger costs a token", () => {
+  const line = renewing();
+  line.refuse(stranger(403));
+  assert.deepEqual([line.delayMs, line.dial().renews], [500, false]);
+});
+
 test("after giving up a token, to try again makes another one", () => {
   const line = renewing();
   line.refuse(problem(401, "unauthorized"));

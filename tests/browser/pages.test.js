@@ -39,6 +39,15 @@ test("a page that has waited in vain is asked for again at once", () => {
   assert.notEqual(line.follower.next(line.nowMs), null);
 });
 
+test("nor is there a pause after a first page that brings nothing, which did not wait", () => {
+  const line = new Line("long-poll");
+  line.follow(1);
+  line.follower.leave();
+  line.open(welcome(1, "exact"));
+  assert.equal(line.follower.retryAtMs, null);
+  assert.equal(line.follower.next(line.nowMs).waits, true);
+});
+
 test("a server that does not wait is not asked without a pause", () => {
   const line = new Line("long-poll");
   line.open(welcome(0));

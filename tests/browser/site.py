@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -14,7 +14,9 @@ import anyio
 import httpx2
 from playwright.async_api import BrowserContext, Page, Route, TimeoutError
 
+from starlette.applications import Starlette
 from starlette.responses import FileResponse
+from starlette.routing import Mount
 
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.asgi import ProgressApp
@@ -22,11 +24,13 @@ from tests.conformance.oracle import check_items
 from tests.http.peers import App, serving
 from tests.kit import entered
 
-__all__ = ["PACKAGE", "Site", "Tab", "Tabs", "page_url", "serving_site", "until"]
+__all__ = ["MOUNTED_AT", "PACKAGE", "Site", "Tab", "Tabs", "page_url", "serving_site", "until"]
 
 PACKAGE = Path(__file__).parents[2] / "src" / "agentprogress" / "browser" / "package"
 _PAGES = Path(__file__).parent / "pages"
 _PREFIX, _CLIENT = "/pages/", "client/"
+# Where docs/servers.md has the application.
+MOUNTED_AT = "/progress"
 
 Json = dict[str, Any]
 
@@ -192,7 +196,7 @@ class Tabs:
 
         Args:
             src: the session's URL.
-            at: the page's origin; the session's own by default.
+            at: an origin that has the page; the session's own by default, which need not.
             clock: whether the page's time may be moved.
             options: of the client; `tokens` are what its function gives one after the other,
                 `random` is what all delays are drawn by, `idle` has nobody subscribed, `throws`
@@ -201,7 +205,7 @@ class Tabs:
         page = await self.context.new_page()
         if clock:
             await page.clock.install()
-        async with _pages_for(page):
+        async with _pages_for(page) if at is None else nullcontext():
             await page.goto(page_url(src, at, **options))
         return Tab(page)
 
@@ -276,7 +280,7 @@ class Site:
 
     def url(self, session: ProgressSession, origin: str | None = None) -> str:
         """Returns where a session is followed."""
-        return f"{(origin or self.address).rstrip('/')}/sessions/{session.id}"
+        return f"{(origin or self.address).rstrip('/')}{MOUNTED_AT}/sessions/{session.id}"
 
     def begin(self, **options: Any) -> ProgressSession:
         """Opens a session that runs until `end`."""
@@ -309,8 +313,7 @@ async def serving_site(
 ) -> AsyncGenerator[Site]:
     """Serves a registry until the block is left; options are those of the application."""
     joins: list[str] = []
-    app = _noting(ProgressApp(registry, **options), joins)
-    async with serving(app) as address:
+    async with serving(_site(ProgressApp(registry, **options), joins)) as address:
         try:
             yield Site(registry, tabs, address, joins)
         finally:
@@ -319,16 +322,16 @@ async def serving_site(
                 await page.close()
 
 
-def _noting(app: ProgressApp, joins: list[str]) -> App:
-    """Returns the application, with the pages beside it, that writes down who joins."""
+def _site(app: ProgressApp, joins: list[str]) -> App:
+    """Returns the application, mounted, with the pages beside it; who joins is written down."""
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
         route = scope["path"].rpartition("/")[2]
-        if scope["path"].startswith(_PREFIX):
-            await FileResponse(_file_at(scope["path"]))(scope, receive, send)
-            return
         if route in ("ws", "events", "page"):
             joins.append(f"{route}?{scope['query_string'].decode()}".rstrip("?"))
         await app(scope, receive, send)
 
-    return noting
+    async def pages(scope: Any, receive: Any, send: Any) -> None:
+        await FileResponse(_file_at(scope["path"]))(scope, receive, send)
+
+    return Starlette(routes=[Mount(MOUNTED_AT, noting), Mount(_PREFIX, pages)])

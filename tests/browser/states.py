@@ -83,7 +83,9 @@ class Scene(NamedTuple):
 
     async def expect(self, part: str, text: str) -> None:
         """Waits until a part of the element says something."""
-        await expect(self.page.locator(f"agent-progress [part~={part}]").first).to_contain_text(text)
+        await expect(self.page.locator(f"agent-progress [part~={part}]").first).to_contain_text(
+            text
+        )
 
     async def cut(self) -> None:
         """Cuts the connection, once there is one; it is refused from then on."""
@@ -92,7 +94,8 @@ class Scene(NamedTuple):
         self.office.cut()
 
 
-# How a state begins: the id of the session that is shown, if any. And how it goes on once the page is there.
+# How a state begins, with the id of the session that is shown, if any; and how it goes on once
+# the page is there.
 Begin = Callable[[Scene], Awaitable[str | None]]
 Then = Callable[[Scene], Awaitable[None]]
 

@@ -97,6 +97,19 @@ test("one refused handshake after hours of good ones changes no transport, but t
   assert.equal(line.dial().transport, "sse");
 });
 
+for (const isOpen of [false, true]) {
+  test(`nor does silence change it at once, where ${isOpen ? "no welcome comes" : "nobody answers the handshake"}`, () => {
+    const line = new Line();
+    line.follow(1);
+    line.nowMs += 5000;
+    line.close();
+    line.dial();
+    if (isOpen) line.follower.opened(line.nowMs);
+    line.waitInVain();
+    assert.deepEqual([line.state, line.error.kind, line.dial().transport], ["reconnecting", "timeout", "websocket"]);
+  });
+}
+
 test("one that lasts begins the count anew", () => {
   const line = new Line();
   for (let round = 0; round < 3; round += 1) {

@@ -25,16 +25,20 @@ PLAN = [
 
 DRAFT = (
     "# Home batteries in Europe, 2026\n\n"
-    "Installations grew by 31 % to 4.8 million units. Germany and Italy still account for more than half of them, "
-    "but the fastest growth is in Poland and the Netherlands, where the end of net metering has made own use "
-    "the only use that pays.\n\n"
+    "Installations grew by 31 % to 4.8 million units. Germany and Italy still account for more "
+    "than half of them, but the fastest growth is in Poland and the Netherlands, where the end of "
+    "net metering has made own use the only use that pays.\n\n"
     "## What drives it\n\n"
-    "Cell prices fell below 60 € per kWh in spring, and installers report that the inverter is now the larger "
-    "item on the invoice. Dynamic tariffs, offered in 21 of 27 member states, shorten the payback to "
+    "Cell prices fell below 60 € per kWh in spring, and installers report that the inverter is now "
+    "the larger item on the invoice. Dynamic tariffs, offered in 21 of 27 member states, shorten "
+    "the payback to "
 )
 
 
-QUESTION = "The draft is ready: 14 pages, 17 sources, one figure with a single source.\nPublish it as it is?"
+QUESTION = (
+    "The draft is ready: 14 pages, 17 sources, one figure with a single source.\n"
+    "Publish it as it is?"
+)
 
 
 class StoryClock(Clock):
@@ -115,7 +119,9 @@ class Crew:
         self._after(6.2)
         planner.log("Three questions: volumes, prices, rules", logger="planner")
         planner.complete()
-        readers = {name: phase.agent(f"Researcher: {name}") for name in ("volumes", "prices", "rules")}
+        readers = {
+            name: phase.agent(f"Researcher: {name}") for name in ("volumes", "prices", "rules")
+        }
         for name, found in (("volumes", 8), ("prices", 6), ("rules", 4)):
             reader = readers[name]
             search = reader.tool("web_search", input={"q": f"home battery {name} Europe 2026"})
@@ -127,12 +133,21 @@ class Crew:
                 self._after(2.4)
                 if (name, number) == ("prices", 2):
                     tool.fail("403 Forbidden: paywall")
-                    reader.log("A source is behind a paywall; skipped", "warning", logger="researcher", status=403)
+                    reader.log(
+                        "A source is behind a paywall; skipped",
+                        "warning",
+                        logger="researcher",
+                        status=403,
+                    )
                 else:
                     tool.complete()
                 phase.advance()
             reader.complete()
-        phase.artifact("sources.bib", media_type="application/x-bibtex", url="https://files.example/sources.bib")
+        phase.artifact(
+            "sources.bib",
+            media_type="application/x-bibtex",
+            url="https://files.example/sources.bib",
+        )
         phase.complete()
 
     def _analyse(self, session: ProgressSession) -> None:
@@ -148,7 +163,13 @@ class Crew:
         analyst.complete()
         table = "country,units,growth\nDE,1530000,0.27\nIT,1010000,0.22\nPL,420000,0.71\n"
         phase.artifact("table.csv", media_type="text/csv", data=table)
-        phase.usage(model="fable-large", input_tokens=184_220, output_tokens=9_310, cost=1.62, currency="USD")
+        phase.usage(
+            model="fable-large",
+            input_tokens=184_220,
+            output_tokens=9_310,
+            cost=1.62,
+            currency="USD",
+        )
         phase.complete()
 
     def _write(self, session: ProgressSession) -> None:
@@ -166,8 +187,10 @@ class Crew:
         done = checker.tool("lookup")
         self._after(3.2)
         done.complete()
-        checker.log("\"27 member states\" confirmed", "debug", logger="checker")
-        checker.log("Could not confirm 60 € per kWh with a second source", "warning", logger="checker")
+        checker.log('"27 member states" confirmed', "debug", logger="checker")
+        checker.log(
+            "Could not confirm 60 € per kWh with a second source", "warning", logger="checker"
+        )
         search = checker.tool("web_search", input={"q": "cell price EUR kWh 2026"})
         search.update(message="60 € per kWh 2026 cell price")
         self._rest.append(search)
@@ -185,6 +208,13 @@ class Crew:
         self._after(22.4)
         editor.log("Approved without changes", logger="editor")
         editor.complete()
-        phase.artifact("report.pdf", media_type="application/pdf", url="https://files.example/report.pdf")
+        phase.artifact(
+            "report.pdf", media_type="application/pdf", url="https://files.example/report.pdf"
+        )
         phase.complete()
-        return {"title": "Home batteries in Europe, 2026", "pages": 14, "sources": 17, "cost": {"USD": 2.08}}
+        return {
+            "title": "Home batteries in Europe, 2026",
+            "pages": 14,
+            "sources": 17,
+            "cost": {"USD": 2.08},
+        }

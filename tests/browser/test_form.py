@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route, expect
 from pydantic import AnyUrl, BaseModel, Field, SecretStr, TypeAdapter
 
 from .site import PACKAGE
@@ -109,7 +109,13 @@ async def desk(browser: Browser) -> AsyncIterator[Desk]:
     await context.route("http://form.test/**", _serve)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
-    context.on("console", lambda m: complaints.append(m.text) if m.type != "verbose" else None)
+
+    def heard(message: ConsoleMessage) -> None:
+        # Advice on passwords is no complaint.
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    context.on("console", heard)
     page = await context.new_page()
     await page.goto("http://form.test/form.html")
     try:
@@ -473,7 +479,9 @@ NONSENSE = {
     "10 MB of choices": '{enum: Array.from({length: 1e5}, (_, n) => "x".repeat(100) + n)}',
     "10 MB of fields": """{
         type: "object",
-        properties: Object.fromEntries(Array.from({length: 1e5}, (_, n) => ["x".repeat(100) + n, {}])),
+        properties: Object.fromEntries(
+            Array.from({length: 1e5}, (_, n) => ["x".repeat(100) + n, {}])
+        ),
     }""",
     "a choice of 10 MB": '{enum: ["x".repeat(1e7), "y"]}',
     "choices that are a number": "{enum: 7}",

@@ -28,7 +28,7 @@ async def test_a_page_that_is_kept_for_going_back_lets_go_and_goes_on_without_a_
         tab = await site.open(session, transport=transport)
         await tab.until_state("live")
         await tab.ask("void addEventListener('pageshow', (event) => told.shown = event.persisted)")
-        await tab.page.goto(f"{site.address}/health")
+        await tab.page.goto(f"{site.address}/progress/health")
         await site.until_followed(session, by=0)
         joins = len(site.joins)
         session.log("while nobody looked")

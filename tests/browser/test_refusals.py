@@ -11,7 +11,7 @@ import pytest
 from anyio.abc import ByteStream
 
 from tests.client.line import EPOCH, end, error, event, heartbeat, welcome
-from tests.client.scripted import Asked, Scripted, held, joined, opened, reply, scripted
+from tests.client.scripted import Asked, Scripted, joined, opened, reply, scripted
 
 from .site import Tab, Tabs
 
@@ -94,7 +94,9 @@ async def test_what_an_answer_means_is_told_in_words(tabs: Tabs, transport: str)
     }
     for case, (*_, word) in ANSWERS.items():
         assert word in found[case]["reason"], case
-        assert found[case]["retryable"] == (found[case]["state"] == "reconnecting"), case
+        # With another token it might have been let in.
+        may_help = found[case]["state"] == "reconnecting" or case == "unauthorized"
+        assert found[case]["retryable"] == may_help, case
 
 
 CLOSES: Mapping[str, tuple[int, Json | None, str, str]] = {
@@ -104,8 +106,8 @@ CLOSES: Mapping[str, tuple[int, Json | None, str, str]] = {
     "gone": (4410, error("session_gone"), "gave_up", "gone"),
     "elsewhere": (4421, error("wrong_process"), "gave_up", "unknown_session"),
     "a no of tomorrow": (4499, None, "gave_up", "protocol"),
-    "draining": (4100, None, "reconnecting", "server"),
-    "no pong": (4102, error("no_pong", retryable=True), "reconnecting", "timeout"),
+    "draining": (4100, None, "reconnecting", "network"),
+    "no pong": (4102, error("no_pong", retryable=True), "reconnecting", "server"),
     "another balancer": (1013, None, "reconnecting", "network"),
     "a polite end": (1000, None, "reconnecting", "network"),
 }
@@ -116,7 +118,7 @@ async def test_what_a_close_means_is_told_in_words(tabs: Tabs) -> None:
         code, frame, *_ = CLOSES[case_of(asked)]
         await stream.send(joined(asked, frame) if frame else opened(asked))
         await stream.send(b"\x88\x02" + code.to_bytes(2, "big"))
-        await held(stream)
+        await stream.receive()
 
     async with scripted(answer) as server:
         found = await standings(tabs, server, CLOSES, transport="websocket")
@@ -193,6 +195,7 @@ async def test_what_it_does_not_know_is_passed_over_and_told_as_it_is(
     frames = [
         {**welcome(3), "mood": "fine", "resume": "fresh"},
         {"type": "weather", "rain": True},
+        {"type": "constructor"},
         event(1, "session.started", attempt=1, colour="blue"),
         event(2, "weather.changed", rain=[{"mm": 3}]),
         {**heartbeat(2), "producer": "dreaming"},
@@ -262,7 +265,6 @@ MALFORMED: Mapping[str, Any] = {
     "a welcome that is no object": [["welcome"]],
     "a snapshot of nothing": [welcome(1, "snapshot"), {"type": "snapshot", "seq": 1}],
     "an end elsewhere": [welcome(1), event(1), end(5)],
-    "a prototype": [{"type": "__proto__"}, {"type": "constructor"}],
 }
 
 

@@ -172,7 +172,7 @@ async def test_retry_now_does_not_wait(site: Site, transport: str) -> None:
 async def test_who_gave_up_may_be_told_to_try_again(tabs: Tabs, transport: str) -> None:
     registry = SessionRegistry()
     async with serving_site(registry, tabs, authorize=allow_anyone) as site:
-        tab = await tabs.open(f"{site.address}/sessions/job-7", transport=transport)
+        tab = await tabs.open(f"{site.address}/progress/sessions/job-7", transport=transport)
         await tab.until_state("gave_up")
         assert (await tab.connection)["error"]["code"] == "session_unknown"
         with registry.open(session_id="job-7") as session:

@@ -38,6 +38,7 @@ for (const { name, http: status, websocket: close, retryable, action } of codes)
     const frame = error(name, { retryable });
     const verdict = judgeFrame(frame);
     assert.deepEqual([verdict.action, verdict.error.code, verdict.error.message], [action, name, "Why."]);
+    assert.equal(verdict.error.retryable, retryable);
     assert.equal(actionAfter((line) => line.send(frame), "websocket"), action);
   });
 
@@ -143,8 +144,10 @@ for (const status of [200, 204, 302, 400, 401, 403, 404, 410, 418, 421, 450]) {
   test(`${status} does not pass by itself`, () => assert.ok(!isPassing(status)));
 }
 
-for (const [status, kind] of [[200, "protocol"], [302, "protocol"], [401, "unauthorized"], [403, "forbidden"], [404, "unknown_session"],
-  [429, "overloaded"], [500, "server"], [502, "server"]]) {
+for (const [status, kind] of [
+  [200, "protocol"], [302, "protocol"], [401, "unauthorized"], [403, "forbidden"], [404, "unknown_session"], [429, "overloaded"],
+  [500, "server"], [502, "server"],
+]) {
   test(`${status} of somebody else is of kind ${kind}, in a sentence that names both`, () => {
     const { error: said } = judgeAnswer(stranger(status));
     assert.deepEqual([said.kind, said.status, said.code, said.retryable], [kind, status, null, true]);
@@ -174,7 +177,8 @@ test("how a session ended is told with what is gone", () => {
 
 test("every verdict is an error of a kind that is documented, with a sentence", () => {
   const verdicts = [
-    ...codes.flatMap(({ name, websocket: close, http: status }) => [judgeFrame(error(name)), judgeClose(close), judgeAnswer(problem(status, name))]),
+    ...codes.flatMap(({ name, websocket: close }) => [judgeFrame(error(name)), judgeClose(close)]),
+    ...codes.map(({ name }) => judgeAnswer(problem(400, name))),
     ...Array.from({ length: 500 }, (_, index) => judgeAnswer(stranger(100 + index))),
     ...Array.from({ length: 600 }, (_, index) => judgeClose(4000 + index)),
   ];

@@ -32,6 +32,7 @@ const told = (window.told = {
 function nextToken() {
   const next = tokens[Math.min(told.tokensAsked, tokens.length - 1)];
   told.tokensAsked += 1;
+  if (next === null) throw new Error("no token yet");
   return next;
 }
 

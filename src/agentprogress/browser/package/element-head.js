@@ -22,7 +22,8 @@ function connectionOf({ state, offline, retryAtMs, reason }, { retry }, t) {
   const isWaiting = retryAtMs !== null;
   const seconds = Math.ceil((retryAtMs - Date.now()) / 1000);
   return el(
-    `p.connection ${state}`, { title: reason ?? "" },
+    // The node stays: one that announces itself is heard only when it changes, not when it comes; and it holds the focus.
+    "p.connection", { className: `connection ${state}`, part: `connection ${state}`, title: reason ?? "" },
     el("i.dot"),
     el("span", { role: "status" }, t(offline && state !== "ended" && state !== "live" ? "offline" : state)),
     el("span", { ariaHidden: "true" }, isWaiting && seconds > 0 && t("in", { n: number(seconds) })),
@@ -35,7 +36,7 @@ function stateOf({ progress, started_at, ended_at, cancel_requested }, status, {
   const share = progress || (ended_at ? progress : null);
   const isAsked = isAsking || cancel_requested;
   return el(
-    `div.line ${status}`,
+    "div.line", { className: `line ${status}`, part: `line ${status}` },
     el("span.status", { role: "status" }, glyph(status, t), t(status)),
     el("progress.progress", { ariaLabel: t("progress"), value: share ?? 0 }),
     el("span.figure", share !== null && `${Math.floor(share * 100)} %`),
