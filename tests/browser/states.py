@@ -160,6 +160,7 @@ async def _offline(scene: Scene) -> None:
 async def _gave_up(scene: Scene) -> None:
     await scene.cut()
     await scene.page.get_by_role("button", name="Retry now").click()
+    await scene.page.mouse.move(0, 0)
     await scene.expect("connection", "Not connected")
 
 
@@ -174,9 +175,9 @@ STATES: dict[str, tuple[Begin, Then]] = {
     "reconnecting": (_crew, _reconnecting),
     "offline": (_crew, _offline),
     "gave-up": (_crew, _gave_up),
-    "completed": (_crew, _going_on("complete", "connection", "Ended")),
-    "failed": (_crew, _going_on("fail", "connection", "Ended")),
-    "cancelled": (_crew, _going_on("cancel", "connection", "Ended")),
+    "completed": (_crew, _going_on("complete", "status", "Completed")),
+    "failed": (_crew, _going_on("fail", "status", "Failed")),
+    "cancelled": (_crew, _going_on("cancel", "status", "Cancelled")),
     "lost": (_reserved, _said("status", "Lost")),
 }
 

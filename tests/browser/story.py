@@ -11,7 +11,7 @@ from typing import Literal
 import anyio
 from pydantic import BaseModel, Field
 
-from agentprogress import ProgressSession, PublicError, SessionCancelled, Step
+from agentprogress import ProgressSession, PublicError, Step
 from agentprogress.abc import Clock
 
 __all__ = ["Approval", "Crew", "StoryClock"]
@@ -106,7 +106,8 @@ class Crew:
                 "The model is over its quota until midnight.", "quota", retryable=True
             )
         if self._how == "cancel":
-            raise SessionCancelled("The board meeting was moved.")
+            session.request_cancel("The board meeting was moved.")
+            session.raise_if_cancelled()
         return self._finish(session)
 
     def _after(self, seconds: float) -> None:
@@ -207,6 +208,9 @@ class Crew:
         editor = phase.agent("Editor")
         self._after(22.4)
         editor.log("Approved without changes", logger="editor")
+        editor.usage(
+            model="fable-large", input_tokens=61_040, output_tokens=2_470, cost=0.46, currency="USD"
+        )
         editor.complete()
         phase.artifact(
             "report.pdf", media_type="application/pdf", url="https://files.example/report.pdf"

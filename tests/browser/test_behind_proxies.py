@@ -63,7 +63,9 @@ async def test_a_page_of_https_follows_and_comes_back_after_a_reload_of_nginx(
         session.log("before")
         await tab.until_lines("before")
         proxy.cut_all()
-        await tab.until("told.connections.some(({ state }) => state === 'reconnecting')")
+        # What was cut before there was an answer, browsers ask for again by themselves.
+        if transport != "long-poll":
+            await tab.until("told.connections.some(({ state }) => state === 'reconnecting')")
         session.log("after")
         await tab.until_lines("before", "after")
         scheme = await tab.ask("made.all[0].split(':')[0]")

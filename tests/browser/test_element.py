@@ -181,8 +181,9 @@ async def test_how_it_ended_is_said_with_the_reason(
     name: str,
     said: list[str],
 ) -> None:
+    page = await show.open(None)
     with suppress(PublicError, SessionCancelled), show.registry.open() as session:
-        page = await show.open(session)
+        await in_page(page, f"(element.src = '{show.url(session)}', 1)")
         await expect(part(page, "status")).to_have_text("Running")
         if job is obey:
             show.registry.cancel(session.id, "Not needed any more.")

@@ -53,8 +53,8 @@ async def test_the_log_is_filtered_by_level_and_levels_unknown_count_as_informat
     show: Show,
 ) -> None:
     with show.registry.open() as session:
-        for level in ("debug", "info", "warning", "error", "critical"):
-            session.log(f"of {level}", level=level)
+        for rank in ("debug", "info", "warning", "error", "critical"):
+            session.log(f"of {rank}", level=rank)
         page = await show.open(session)
         lines, level = part(page, "lines").locator("p > span"), part(page, "filter")
         await expect(lines).to_have_count(5)

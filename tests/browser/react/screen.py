@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 from playwright.async_api import ConsoleMessage, Locator, Page, Route, WebSocket, expect
 
 from tests.browser.site import Site
 
 from .bundles import Bundle
 
-__all__ = ["Screen"]
+__all__ = ["Held", "Screen"]
 
 Json = dict[str, Any]
 
@@ -34,6 +35,13 @@ class Screen:
         self._address = f"{site.address}/react/page.html"
         page.on("console", self._heard)
         page.on("websocket", self._opened)
+
+    @classmethod
+    async def opened(cls, site: Site, bundle: Bundle) -> Screen:
+        """Opens a page of a site's browser."""
+        screen = cls(site, await site.tabs.context.new_page(), bundle)
+        await screen.open()
+        return screen
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("warning", "error"):
@@ -87,3 +95,15 @@ class Screen:
     async def told(self, name: str, what: str) -> Any:
         """Returns what a component has noted."""
         return await self.page.evaluate(f"told.{name}.{what}")
+
+
+class Held:
+    """A request that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = anyio.Event(), anyio.Event()
+
+    async def hold(self, route: Route) -> None:
+        self.asked.set()
+        await self.go_on.wait()
+        await route.continue_()

@@ -2,7 +2,7 @@
 
 import { button, clock, createTail, el, inline, make, number, panel } from "./element-dom.js";
 
-const CHUNK = 50;
+const CHUNK = 25;
 const ROWS_PER_FRAME = 100; // so that none is late, whatever has come at once
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 

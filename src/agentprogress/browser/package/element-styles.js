@@ -68,7 +68,7 @@ summary{cursor:pointer;position:relative}
 summary::before{content:"";position:absolute;inset:8px auto auto -12px;inline-size:10px;block-size:10px;background:var(--m);clip-path:polygon(30% 10%,70% 50%,30% 90%,20% 80%,50% 50%,20% 20%)}
 [open]>summary::before{rotate:90deg}
 .lines{max-block-size:var(--ap-log-height,26rem);overflow:auto;margin:4px -16px -10px;padding-block:2px 8px;contain:content}
-.lines div{content-visibility:auto;contain-intrinsic-block-size:auto 900px}
+.lines div{content-visibility:auto;contain-intrinsic-block-size:auto 450px}
 .lines p{padding-inline:calc(16px + 18ch) 16px;text-indent:-18ch}
 .lines :is(time,b){display:inline-block;inline-size:9ch;text-indent:0}
 .lines b{color:var(--c,var(--m))}

@@ -3,31 +3,40 @@
 import type { ProgressClient, Token, Transport } from "./client.js";
 import type { SessionSnapshot } from "./events.js";
 
-/** The element's texts. Placeholders stand in braces and are the same in every language. */
+/** The element's texts by their keys. Placeholders stand in braces and are the same in every language. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** The texts in English, all of them. */
+/** The texts in English, all of them. A word of the wire that has none (a kind, another status) may be given one by its own name. */
 export const LABELS: Labels;
 
 export interface AgentProgressEventMap {
-  /** The session ended; once. */
+  /** The session ended; once for each client. */
   complete: CustomEvent<SessionSnapshot>;
 }
 
 /**
- * Attributes: `src`, `transport` (`auto`, `websocket`, `sse`, `long-poll`), `readonly` (nothing can be cancelled or answered),
- * `credentials` (as of `fetch`). CSS: `::part()`s and `--ap-*` properties, see docs/browser.md.
+ * Attributes: `src`, `transport` (`auto`, `websocket`, `sse`, `long-poll`), `credentials` (as of `fetch`), `readonly` (nothing can
+ * be cancelled or answered). CSS: `::part()`s and `--ap-*` properties, see docs/browser.md. It is as wide as its place and lays
+ * itself out by that; in a flex row it needs `flex: 1` or a width.
  */
 export class AgentProgressElement extends HTMLElement {
   /** The session's URL; null shows that there is nothing to follow. */
   src: string | null;
-  transport: Transport | "auto";
+  /** `auto` where it is null. */
+  transport: Transport | "auto" | null;
+  credentials: RequestCredentials | null;
   readonly: boolean;
-  /** A token cannot be an attribute: what is in the document can be read by everything in it. */
+  /**
+   * A token cannot be an attribute: what is in the document can be read by everything in it. Another one begins anew, but a
+   * function in the place of a function disturbs nothing: it is called when the next token is needed.
+   */
   token: Token;
   /** Texts that replace the English ones; those that are missing stay English. */
   labels: Labels;
-  /** What follows the session, to call `retryNow`, `requestCancel` and the like; null without `src`. */
+  /**
+   * What follows the session, to call `retryNow`, `requestCancel` and the like; null without `src`.
+   * @throws {ProgressError} `src` cannot be the URL of a session.
+   */
   readonly client: ProgressClient | null;
   addEventListener<K extends keyof AgentProgressEventMap>(
     type: K, listener: (this: AgentProgressElement, event: AgentProgressEventMap[K]) => void, options?: boolean | AddEventListenerOptions,
