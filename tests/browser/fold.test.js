@@ -347,3 +347,8 @@ test("data may be as deep as it likes", () => {
   assert.deepEqual([live.state.custom, live.state.omitted], [{ deep: null }, { custom_data: 1 }]);
   assert.equal(new Fold({ ...empty(), custom: { deep: data } }, { max_record_bytes: 1000 }).state.omitted.custom, 1);
 });
+
+test("a fold that may keep no text takes text", () => {
+  const made = folded(numbered([{ type: "text.delta", message_id: "m", delta: "hello" }]), { max_texts: 0 });
+  assert.deepEqual([made.state.texts, made.state.omitted], [[], { texts: 1 }]);
+});

@@ -65,6 +65,10 @@ class Tab:
         """From now on the page's time moves only when it is told to; it must have been opened so."""
         await self.page.clock.pause_at(await self.ask("Date.now() / 1000 + 1"))
 
+    async def start_clock(self) -> None:
+        """From now on the page's time goes on by itself again."""
+        await self.page.clock.resume()
+
     async def reload(self) -> None:
         """Does what the reload button does."""
         async with _pages_for(self.page):

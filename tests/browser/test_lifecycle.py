@@ -8,14 +8,14 @@ import pytest
 from playwright.async_api import Browser
 
 from agentprogress import SessionRegistry, Settings
-from agentprogress.testing import FaultProxy
+from agentprogress.testing import FaultProxy, Faults
 
 from .site import Site, Tab, Tabs, page_url, serving_site
 from .window import opened_window
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
-HOUR_MS = 3_600_000
+SLEPT_MS = 2 * 60_000
 
 # A server that asks its clients to return over the longest time there is.
 SPREAD_OUT = Settings(min_retry_window=20.0)
@@ -103,8 +103,11 @@ async def test_who_looks_at_a_page_again_does_not_wait_for_its_next_attempt(
             await tab.until("window.told?.state === 'live'")
             await site.until_followed(session)
             await window.hide()
+            # A browser repeats by itself a request that was cut before its answer.
+            proxy.plan = Faults(refuse=True)
             await proxy.cut_all()
             await tab.until("told.state === 'reconnecting'")
+            proxy.plan = Faults()
             await window.show()
             await tab.until_state("live")
             due = "told.connections.findLast(({ retryAtMs }) => retryAtMs).retryAtMs"
@@ -135,6 +138,7 @@ async def test_back_online_it_comes_back_at_once(site: Site, transport: str) -> 
         await tab.until_lines("while offline")
         await tab.until_state("live")
         assert not (await tab.connection)["offline"]
+        await tab.start_clock()
         site.end(session)
         await tab.judge_end(session)
 
@@ -156,23 +160,22 @@ async def test_offline_is_shown_and_does_not_keep_it_from_trying(
 # Time ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ms", [HOUR_MS, 2 * 60_000])
-async def test_who_slept_connects_anew_at_once(site: Site, transport: str, ms: int) -> None:
-    """A laptop that wakes up: what was open is silent for ever, and nobody says so."""
+async def test_who_slept_connects_anew_at_once(site: Site, transport: str) -> None:
+    """A laptop that wakes up: what was open may be silent for ever, and nobody says so."""
     session = site.begin()
-    async with FaultProxy("127.0.0.1", site.port) as proxy:
-        src = site.url(session, proxy.url(""))
-        tab = await site.tabs.open(src, transport=transport, clock=True)
-        await site.until_followed(session)
-        await tab.stop_clock()
-        await proxy.cut_all()
-        before = proxy.connections
-        session.log("while asleep")
-        await tab.page.clock.fast_forward(ms)
-        await tab.until_lines("while asleep")
-        assert proxy.connections > before
-        site.end(session)
-        await tab.judge_end(session)
+    tab = await site.open(session, transport=transport, clock=True)
+    await site.until_followed(session)
+    await tab.stop_clock()
+    before = await tab.ask("made.all.length")
+    await tab.page.clock.fast_forward(SLEPT_MS)
+    await tab.until("(before) => made.all.length > before", before)
+    session.log("awake")
+    await tab.until_lines("awake")
+    await tab.until_state("live")
+    assert await tab.ask("made.most") == 1
+    await tab.start_clock()
+    site.end(session)
+    await tab.judge_end(session)
 
 
 async def test_a_clock_that_is_set_back_stops_nothing(site: Site, transport: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from playwright.async_api import Browser, CDPSession
 
 __all__ = ["Window", "opened_window"]
@@ -58,8 +59,9 @@ class Window:
 
     async def wait_for_function(self, condition: str, *, arg: Any = None) -> None:
         """Waits until an expression, or the function that it is, gives something true."""
-        while not await self.evaluate(condition, arg):
-            pass
+        with anyio.fail_after(30):
+            while not await self.evaluate(condition, arg):
+                pass
 
     async def hide(self) -> None:
         """Minimizes the window; nobody sees the page any more."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,14 @@ import pytest
 from agentprogress import __version__
 from agentprogress.browser import package_files
 from agentprogress.cli import main
+
+# No file can be larger than the first argument: what a full disk is to one.
+LIMITED = """\
+import resource, sys
+from agentprogress.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(["client", "--out", sys.argv[2]]))
+"""
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -74,6 +84,17 @@ def test_a_folder_of_somebody_else_is_left_alone(
 
 
 def test_an_empty_folder_is_as_good_as_none(tmp_path: Path) -> None:
+    assert main(["client", "--out", str(tmp_path)]) == 0
+    assert files_in(tmp_path) == package_files()
+
+
+def test_a_run_that_broke_off_can_be_repeated(tmp_path: Path) -> None:
+    limit = len(package_files()["package.json"])
+    command = [sys.executable, "-c", LIMITED, str(limit), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    sentence = f"agentprogress: cannot write {tmp_path}: File too large\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+    assert 0 < len(files_in(tmp_path)) < len(package_files())
     assert main(["client", "--out", str(tmp_path)]) == 0
     assert files_in(tmp_path) == package_files()
 

@@ -63,6 +63,9 @@ declare module "agentprogress" {
 """
 
 
+PING = "from agentprogress import CustomEvent\nclass Ping(CustomEvent, name='ping'): pass\n"
+
+
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Returns the sentence with which it fails."""
     assert main(["types", *arguments]) == 1
@@ -119,6 +122,23 @@ def test_modules_of_the_present_folder_are_found_with_all_that_they_import(tmp_p
     assert "Other" not in done.stdout
 
 
+def test_what_a_module_prints_does_not_get_into_the_types(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(f"print('warming up')\n{PING}")
+    done = run(tmp_path, "app")
+    assert (done.returncode, done.stderr) == (0, "warming up\n")
+    assert done.stdout.startswith("// Written by")
+    assert "warming up" not in done.stdout
+
+
+@pytest.mark.parametrize("path", ["sys.path[:]", "sys.path"])
+def test_a_module_may_take_its_folder_out_of_the_path(tmp_path: Path, path: str) -> None:
+    rewritten = f"import os, sys\n{path} = [p for p in sys.path if p != os.getcwd()]\n"
+    (tmp_path / "app.py").write_text(f"{rewritten}{PING}")
+    done = run(tmp_path, "app")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "    ping: Ping;" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -127,6 +147,7 @@ def test_modules_of_the_present_folder_are_found_with_all_that_they_import(tmp_p
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("class", "SyntaxError: invalid syntax"),
         ("import sys", "has no custom events"),
+        ("import sys; sys.path.clear(); 1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )
 def test_a_module_that_will_not_do_is_told_in_a_sentence(

@@ -1,7 +1,8 @@
-"""The browser package over HTTP: public, immutable in one version, and nothing else of the disk."""
+"""The browser package over HTTP: public, immutable in one build, and nothing else of the disk."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urljoin
 
@@ -16,7 +17,7 @@ from agentprogress import SessionRegistry, __version__
 from agentprogress.access import Access, AccessRequest
 from agentprogress.aiohttp import add_progress_routes
 from agentprogress.asgi import ProgressApp
-from agentprogress.browser import package_files
+from agentprogress.browser import build_name, digest, package_files
 from agentprogress.starlette import progress_router, progress_routes
 
 from .asking import ask
@@ -60,7 +61,7 @@ async def test_every_module_is_served_to_any_page_without_asking_who_it_is(
     app = new_app("/progress")
     assert "index.js" in MODULES
     for name in MODULES:
-        path = f"/progress/client/{__version__}/{name}"
+        path = f"/progress/client/{build_name()}/{name}"
         answer = await ask(app, "GET", path, origin=ELSEWHERE, sec_fetch_site="cross-site")
         assert answer.status == 200
         assert answer.body == package_files()[name]
@@ -80,6 +81,48 @@ async def test_every_module_is_served_to_any_page_without_asking_who_it_is(
         assert head.headers == {**answer.headers, "etag": etag}
 
 
+@pytest.mark.anyio
+async def test_a_version_alone_is_asked_for_each_time_since_builds_share_it() -> None:
+    path = f"/p/client/{__version__}/index.js"
+    answer = await ask(bare("/p"), "GET", path, origin=ELSEWHERE)
+    assert (answer.status, answer.body) == (200, package_files()["index.js"])
+    assert answer.headers["cache-control"] == "no-cache"
+    again = await ask(bare("/p"), "GET", path, if_none_match=answer.headers["etag"])
+    assert (again.status, again.headers["cache-control"]) == (304, "no-cache")
+
+
+def test_a_build_is_named_by_the_names_and_contents_of_all_its_modules() -> None:
+    served = {name: package_files()[name] for name in MODULES}
+    assert build_name() == f"{__version__}-{digest(served)}"
+    assert re.fullmatch("[0-9a-f]{8}", digest(served))
+    assert digest(dict(reversed(served.items()))) == digest(served)
+    others = [
+        {**served, "index.js": served["index.js"] + b"\n"},
+        {**served, "more.js": b""},
+        {**served, "index.js": served["fold.js"], "fold.js": served["index.js"]},
+        {name: body for name, body in served.items() if name != "react.js"},
+    ]
+    assert len({digest(files) for files in [served, *others]}) == 5
+    assert digest({"a": b"xb\x001\0y"}) != digest({"a": b"x", "b": b"y"})
+
+
+@pytest.mark.anyio
+async def test_the_view_page_names_the_build() -> None:
+    registry = SessionRegistry()
+    with registry.open() as session:
+        pass
+    answer = await ask(ProgressApp(registry), "GET", f"/sessions/{session.id}/view")
+    imported = re.findall(r'"\.\./\.\./(client/[^"]*)"', answer.body.decode())
+    assert imported == [f"client/{build_name()}/{name}" for name in ("define.js", "element.js")]
+
+
+@pytest.mark.anyio
+async def test_dependencies_of_include_router_stand_before_every_route() -> None:
+    app = FastAPI()
+    app.include_router(progress_router(SessionRegistry()), dependencies=[Depends(refuse)])
+    assert (await ask(app, "GET", f"/client/{build_name()}/index.js")).status == 401
+
+
 @APPS
 @pytest.mark.parametrize("prefix", ["/progress", "/some/deeper/mount"])
 @pytest.mark.anyio
@@ -93,17 +136,18 @@ async def test_a_name_without_a_version_leads_to_the_present_one(
     assert answer.headers["access-control-allow-origin"] == "*"
     # Whatever a proxy has put before the path, or taken from it, stays as it is.
     told = urljoin(f"https://app.example/beyond{path}", answer.headers["location"])
-    assert told == f"https://app.example/beyond{prefix}/client/{__version__}/define.js"
+    assert told == f"https://app.example/beyond{prefix}/client/{build_name()}/define.js"
 
 
+@pytest.mark.parametrize("other", ["0.0.7", f"{__version__}-01234567", f"{__version__}-"])
 @pytest.mark.anyio
-async def test_another_version_is_refused_so_that_no_page_has_modules_of_two() -> None:
-    answer = await ask(bare("/p"), "GET", "/p/client/0.0.7/index.js", origin=ELSEWHERE)
+async def test_another_build_is_refused_so_that_no_page_has_modules_of_two(other: str) -> None:
+    answer = await ask(bare("/p"), "GET", f"/p/client/{other}/index.js", origin=ELSEWHERE)
     assert (answer.status, answer.code) == (404, "not_found")
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.headers["access-control-allow-origin"] == "*"
-    assert __version__ in answer.json["detail"]
-    assert "0.0.7" in answer.json["detail"]
+    assert f"has {build_name()} of" in answer.json["detail"]
+    assert f"not {other!r}" in answer.json["detail"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +168,7 @@ async def test_another_version_is_refused_so_that_no_page_has_modules_of_two() -
         "",
     ],
 )
-@pytest.mark.parametrize("version", [f"{__version__}/", ""])
+@pytest.mark.parametrize("version", [f"{build_name()}/", f"{__version__}/", ""])
 @APPS
 @pytest.mark.anyio
 async def test_nothing_but_modules_is_there(
@@ -141,14 +185,14 @@ async def test_nothing_but_modules_is_there(
 
 @pytest.mark.anyio
 async def test_modules_are_only_read() -> None:
-    answer = await ask(bare("/p"), "POST", f"/p/client/{__version__}/index.js")
+    answer = await ask(bare("/p"), "POST", f"/p/client/{build_name()}/index.js")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.anyio
 async def test_allowed_origins_do_not_narrow_or_repeat_who_may_import() -> None:
     app = ProgressApp(SessionRegistry(), nobody, allowed_origins=("https://app.example",))
-    answer = await ask(app, "GET", f"/client/{__version__}/index.js", origin=ELSEWHERE)
+    answer = await ask(app, "GET", f"/client/{build_name()}/index.js", origin=ELSEWHERE)
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in answer.headers
@@ -171,7 +215,7 @@ async def test_aiohttp_serves_them_too() -> None:
             client.get(f"{url}define.js") as found,
             client.get(f"{url}..%2f__init__.py") as missing,
         ):
-            assert str(found.url) == f"{url}{__version__}/define.js"
+            assert str(found.url) == f"{url}{build_name()}/define.js"
             assert found.headers["content-type"] == "text/javascript; charset=utf-8"
             assert await found.read() == package_files()["define.js"]
             assert missing.status == 404

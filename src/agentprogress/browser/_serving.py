@@ -1,7 +1,8 @@
-"""The modules of the browser package over HTTP: public code, the same for ever in one version.
+"""The modules of the browser package over HTTP: public code, the same for ever in one build.
 
-The version stands in the path, so that all modules of a page are of one: each imports the next by a
-relative URL. Another version is refused and not redirected: half of a page would be of this one.
+The build stands in the path, so that all modules of a page are of one: each imports the next by a
+relative URL. Another build is refused and not redirected: half of a page would be of this one. By
+its version alone, which says nothing of what was built, a module is checked each time it is used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from .._http import NO_CACHE, Header, Request, Response, Target
 from .._version import __version__
 from ..errors import NotFound
-from . import package_files
+from . import build_name, modules
 
 __all__ = ["PUBLIC", "module", "newest_module"]
 
@@ -29,36 +30,37 @@ PUBLIC: Final[tuple[Header, ...]] = (
 
 
 async def module(request: Request, found: Target) -> Response:
-    """A module, by the version that is served here."""
+    """A module, by the build that is served here or by its version."""
     body = _module(found)
-    if found.version != __version__:
+    if found.version not in (build_name(), __version__):
         raise NotFound(
-            f"This server has version {__version__} of the browser package, not "
+            f"This server has {build_name()} of the browser package, not "
             f"{found.version[:40]!r}: load the page again. Pages that import "
-            f"/client/{found.file} get the version that is here."
+            f"/client/{found.file} get what is here."
         )
     etag = _etag(found.file)
-    headers = (_JAVASCRIPT, _FOR_EVER, (b"etag", etag))
+    kept = _FOR_EVER if found.version == build_name() else NO_CACHE
+    headers = (_JAVASCRIPT, kept, (b"etag", etag))
     if request.knows(etag):
         return Response(304, b"", headers)
     return Response(200, body, headers)
 
 
 async def newest_module(request: Request, found: Target) -> Response:
-    """Where a module is in the version that is served here, seen from this address."""
+    """Where a module is in the build that is served here, seen from this address."""
     _module(found)
     # Relative, since nobody here knows under which path and host a proxy shows the mount.
-    location = f"{__version__}/{found.file}".encode()
+    location = f"{build_name()}/{found.file}".encode()
     return Response(307, b"", ((b"location", location), NO_CACHE))
 
 
 def _module(found: Target) -> bytes:
-    body = package_files().get(found.file)
-    if body is None or not found.file.endswith(".js"):
+    body = modules().get(found.file)
+    if body is None:
         raise NotFound(f"The browser package has no module {found.file[:40]!r}.")
     return body
 
 
 @cache
 def _etag(name: str) -> bytes:
-    return f'"{hashlib.sha256(package_files()[name]).hexdigest()[:16]}"'.encode()
+    return f'"{hashlib.sha256(modules()[name]).hexdigest()[:16]}"'.encode()

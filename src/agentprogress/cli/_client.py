@@ -46,8 +46,9 @@ def write_client(folder: Path) -> None:
                 f"as {folder / 'agentprogress'}."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        # The manifest first: by it a run that broke off is known as ours, and can be repeated.
+        for name in sorted(files, key=lambda name: name != _MANIFEST):
+            (folder / name).write_bytes(files[name])
     except OSError as error:
         raise CannotWrite(f"cannot write {folder}: {why(error)}") from error
     path = folder if folder.is_absolute() else f"./{folder.as_posix()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -31,8 +32,10 @@ def write_types(names: Sequence[str], file: Path | None) -> None:
     Raises:
         CannotWrite: a module cannot be imported or has no such event, or the file is not ours.
     """
-    events = list(dict.fromkeys(event for name in names for event in _events(name)))
-    text = f"{_MARK} {' '.join(names)}`: do not edit.\n\n{declarations(events)}"
+    # What the modules print is not TypeScript.
+    with redirect_stdout(sys.stderr):
+        events = list(dict.fromkeys(event for name in names for event in _events(name)))
+        text = f"{_MARK} {' '.join(names)}`: do not edit.\n\n{declarations(events)}"
     if file is None:
         sys.stdout.write(text)
         return
@@ -71,7 +74,8 @@ def _imported(path: str) -> ModuleType:
     except (Exception, SystemExit) as error:  # a module may raise anything
         raise CannotWrite(_told(path, error)) from error
     finally:
-        sys.path.remove(here)
+        with suppress(ValueError):  # a module may have taken it out
+            sys.path.remove(here)
 
 
 def _told(path: str, error: BaseException) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-from .._version import __version__
+from ..browser import build_name
 
 __all__ = ["VIEW"]
 
@@ -57,7 +57,7 @@ class _View:
     @cached_property
     def _page(self) -> str:
         page = files(__package__ or "").joinpath("view.html").read_text(encoding="utf-8")
-        return page.replace("{version}", __version__)
+        return page.replace("{version}", build_name())
 
     def _hash(self, tag: str) -> str:
         """Returns what allows the text of the one inline element of this kind."""

@@ -37,8 +37,8 @@ function stateOf({ progress, started_at, ended_at, cancel_requested }, status, {
   const isAsked = isAsking || cancel_requested;
   return el(
     "div.line", { className: `line ${status}`, part: `line ${status}` },
-    el("span.status", { role: "status" }, glyph(status, t), t(status)),
-    el("progress.progress", { ariaLabel: t("progress"), value: share ?? 0 }),
+    el("span.status", { role: "status" }, el(`i.glyph ${status}`), t(status)),
+    el("progress.progress", { ariaLabel: t("progress"), value: Number(share) || 0 }),
     el("span.figure", share !== null && `${Math.floor(share * 100)} %`),
     el("span.figure", started_at && duration(started_at, ended_at ?? nowMs)),
     !isReadonly && !ended_at && button(t(isAsked ? "cancelling" : "cancel"), cancel, { ariaDisabled: String(isAsked) }),

@@ -44,8 +44,12 @@ const spelled = (word) => word[0].toUpperCase() + word.slice(1).replace("_", " "
 
 export const LABELS = { ...Object.fromEntries(WORDS.split(" ").map((word) => [word, spelled(word)])), ...SENTENCES };
 
-/** What gives a text by its key, with its placeholders filled in. */
+/** What gives a text by its key, with its placeholders filled in. Words of the wire may be any: none of them is such a sentence. */
 export function translator(labels) {
   const all = new Map(Object.entries({ ...LABELS, ...labels }));
-  return (key, values) => (all.get(key) ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return (key, values) => {
+    const text = String(all.get(key) ?? key);
+    if (!values) return text.includes("{") ? String(key) : text;
+    return text.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+  };
 }

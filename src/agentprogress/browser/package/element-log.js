@@ -3,7 +3,7 @@
 import { button, clock, createTail, el, inline, make, number, panel } from "./element-dom.js";
 
 const CHUNK = 25;
-const ROWS_PER_FRAME = 100; // so that none is late, whatever has come at once
+const ROWS_PER_FRAME = 80; // so that none is late, whatever has come at once
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
 const rankOf = ({ level }) => (LEVELS.includes(level) ? LEVELS.indexOf(level) : 1);
@@ -68,7 +68,7 @@ export function createLog(t, nameOf, redraw) {
 
 const rowOf = (line, stepName) => el(
   `p.level-${rankOf(line)}`,
-  el("time", clock(line.time)), el("b", line.level),
+  el("b", `${clock(line.time)} ${line.level}`),
   el(
     "span", line.message, stepName && el("small", ` ${stepName}`),
     ...Object.entries(line.fields ?? {}).map(([key, value]) => el("small", ` ${key}=${inline(value)}`)),

@@ -2,7 +2,7 @@
 // of a session, or nothing.
 
 import { createAnswerForm } from "./element-form.js";
-import { asText, box, button, clock, createTail, download, el, h, inline, joined, make, number, panel } from "./element-dom.js";
+import { asText, box, button, createTail, download, el, h, inline, joined, make, number, panel } from "./element-dom.js";
 import { errorLine } from "./element-steps.js";
 
 const VALUE_CHARS = 20000; // of a result or an error's detail: more would be felt
@@ -21,7 +21,7 @@ export function createQuestions(t, labels, client, isReadonly) {
   const formOf = kept((request) => createAnswerForm(request, labels, (value) => client.answer(request.request_id, value)));
   return ({ requests }) => requests.length > 0 && panel(t, "questions", [], ...requests.map((request) => {
     const { request_id: id, prompt, expires_at } = request;
-    const time = clock(expires_at);
+    const time = Date.parse(expires_at) && new Date(expires_at).toLocaleString();
     return el(
       "div.question", { id }, el("p.prose", prompt), isReadonly ? el("small", t("elsewhere")) : formOf(id, request),
       el("small", time && t("expires", { time })),
@@ -70,7 +70,7 @@ export function createTexts(t, nameOf) {
       tails = [];
       return texts.length > 0 && panel(t, "output", [], ...texts.map(({ message_id: id, role, channel, step_id, text, cut, done }) => {
         const { label, node, body, tail, take } = streamOf(id, joined(nameOf(step_id), role, channel !== "answer" && channel) || t("output"), done);
-        take(text);
+        take(String(text));
         tails.push(tail);
         const isCut = cut || node.length < text.length;
         return el(`article.text ${channel}`, { id }, el("h4", joined(label, isCut && t("cut"), !done && t("writing"))), body);

@@ -6,6 +6,7 @@ const DEEPEST = 8;
 const LARGE = 40; // steps: from here on completed branches are folded
 const FINISHED_FROM = 4; // more finished leaves beneath one parent than these become one row and the last few
 const FINISHED_SHOWN = 2;
+const KINDS = /^(phase|agent|tool|model)$/; // another may have the name of another part
 const STEPS_PER_FRAME = 100; // more than before
 
 const isOpen = ({ status }) => status === "running" || status === "planned";
@@ -34,7 +35,7 @@ export function createSteps(t, redraw) {
     const { kind, name, status, progress, total, started_at, ended_at, reason, message, error } = step;
     const look = appearance(step);
     return el(
-      `div.step ${kind}`,
+      `div.step ${KINDS.test(kind) ? kind : ""}`,
       glyph(look, t),
       el(
         "div",
@@ -43,7 +44,7 @@ export function createSteps(t, redraw) {
           el("small.figures", el("span", amount(step)), el("span", started_at && duration(started_at, ended_at ?? nowMs))),
         ),
         el("p", reason ?? message),
-        status === "running" && (progress !== null || total) && el("progress", { ariaLabel: name, value: progress ?? 0 }),
+        status === "running" && (progress !== null || total) && el("progress", { ariaLabel: name, value: Number(progress) || 0 }),
         error && el("p.error", errorLine(error)),
       ),
     );

@@ -55,14 +55,14 @@ export function createView(client, labels, isReadonly, redraw) {
     // Whoever is no longer told does not know how long it has lasted.
     if (state !== "gave_up" || !now.nowMs) now.nowMs = Date.now() + snapshot.clockOffsetMs;
     if (session && session.epoch !== epoch) begin(session);
-    const before = said;
-    said = el(
+    const next = el(
       "section.root", { tabIndex: -1, ariaLabel: session?.title || t("session") },
       headOf(snapshot, now, t),
       session && bodyOf({ ...session, status }),
       session && el("footer.foot", joined(session.session_id, session.attempt > 1 && t("attempt", { n: session.attempt }), transport)),
     );
-    patch(root, before, said);
+    patch(root, said, next);
+    said = next;
     texts?.settle();
     return log?.fill(session);
   }

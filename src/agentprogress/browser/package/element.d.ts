@@ -27,8 +27,8 @@ export class AgentProgressElement extends HTMLElement {
   credentials: RequestCredentials | null;
   readonly: boolean;
   /**
-   * A token cannot be an attribute: what is in the document can be read by everything in it. Another one begins anew, but a
-   * function in the place of a function disturbs nothing: it is called when the next token is needed.
+   * A token cannot be an attribute: what is in the document can be read by everything in it. Another one disturbs nothing: it is
+   * used when a token is needed next, and at once where the last one was refused.
    */
   token: Token;
   /** Texts that replace the English ones; those that are missing stay English. */

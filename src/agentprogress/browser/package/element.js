@@ -11,13 +11,15 @@ export { LABELS };
 
 const TICK_MS = 1000;
 const ATTRIBUTES = ["src", "transport", "credentials", "readonly"];
-let sheet;
+const sheets = new WeakMap();
 
-/** Adopted, not written into the document, which a content policy may forbid. */
-function makeSheet() {
-  const made = new CSSStyleSheet();
-  made.replaceSync(STYLES);
-  return made;
+/** Adopted, not written into the document, which a content policy may forbid; each window takes its own sheets only. */
+function sheetOf(view) {
+  if (!sheets.has(view)) {
+    sheets.set(view, new view.CSSStyleSheet());
+    sheets.get(view).replaceSync(STYLES);
+  }
+  return sheets.get(view);
 }
 
 // On a server, where it is never made, it can be imported all the same.
@@ -25,7 +27,7 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ATTRIBUTES;
 
   #client = null;
-  #token = null;
+  #options = { token: null };
   #labels = {};
   #view = null;
   #leave;
@@ -40,7 +42,8 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
       delete this[name];
       this[name] = value;
     }
-    if (!this.shadowRoot) this.attachShadow({ mode: "open" }).adoptedStyleSheets = [(sheet ??= makeSheet())];
+    const shadow = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    shadow.adoptedStyleSheets = [sheetOf(this.ownerDocument.defaultView)];
     this.#begin();
   }
 
@@ -52,18 +55,17 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   }
 
   attributeChangedCallback(name, before, now) {
-    if (before !== now) this.#restart();
+    if (before !== now) this.#restart(name === "readonly" ? this.#client : null);
   }
 
   get client() {
     const { src, transport } = this;
     if (src) {
-      this.#client ??= new ProgressClient(src, {
-        token: typeof this.#token === "function" ? () => this.#token() : this.#token,
-        transport: transport ?? "auto",
+      this.#client ??= new ProgressClient(src, Object.assign(this.#options, {
+        transport: transport || "auto",
         credentials: this.credentials ?? undefined,
         onComplete: (detail) => this.dispatchEvent(new CustomEvent("complete", { detail })),
-      });
+      }));
     }
     return this.#client;
   }
@@ -73,18 +75,18 @@ export class AgentProgressElement extends (globalThis.HTMLElement ?? Object) {
   }
 
   set readonly(value) {
-    this.toggleAttribute("readonly", value);
+    this.toggleAttribute("readonly", !!value);
   }
 
   get token() {
-    return this.#token;
+    return this.#options.token;
   }
 
+  /** The client looks it up when it needs one; something else in the place of a refused one is tried at once. */
   set token(value) {
-    const before = this.#token;
-    this.#token = value;
-    // A page that is rendered anew makes the same function anew: the last one is asked when a token is needed.
-    if (value !== before && (typeof value !== "function" || typeof before !== "function")) this.#restart();
+    const isNew = value !== this.token && typeof value !== "function";
+    this.#options.token = value;
+    if (isNew) this.#client?.retryNow();
   }
 
   get labels() {

@@ -87,7 +87,7 @@ function log(model, line) {
 function trim(model, id, times) {
   const most = model.limits.max_text_chars;
   const known = model.shelves.texts.get(id);
-  if (!isString(known.text) || known.text.length <= times * most) return;
+  if (!isString(known?.text) || known.text.length <= times * most) return;
   // Not by an array of its characters: the last hundred thousand of a text may be asked for with every picture of a page.
   const pairs = known.text.match(/[^\0-\uffff]/gu) ?? [];
   const over = known.text.length - pairs.length - most;

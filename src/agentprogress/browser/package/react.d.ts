@@ -45,9 +45,14 @@ export interface ProgressSession<Selected> {
  *
  * @param src the session's URL; null while there is none, which is `idle`.
  */
-export function useProgressSession<Result = unknown, Selected = SessionSnapshot<Result> | null>(
+export function useProgressSession<Result = unknown>(
   src: string | null,
-  options?: ProgressSessionOptions<Result, Selected>,
+  options?: Omit<ProgressSessionOptions<Result>, "select">,
+): ProgressSession<SessionSnapshot<Result> | null>;
+/** With `select`, whose parameter names the result: `select: (session: SessionSnapshot<Report> | null) => …`. */
+export function useProgressSession<Result, Selected>(
+  src: string | null,
+  options: ProgressSessionOptions<Result, Selected> & { select: (session: SessionSnapshot<Result> | null) => Selected },
 ): ProgressSession<Selected>;
 
 export interface AgentProgressProps<Result = unknown> {
