@@ -1,4 +1,4 @@
-"""One Chromium for all cases of a module; each case has a server, a context and pages of its own."""
+"""One Chromium for the cases of a module; each has a server, a context and pages of its own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from agentprogress import SessionRegistry, Settings
 
 from .site import Site, Tabs, serving_site
+
+# A machine that is busy with other tests takes its time.
+expect.set_options(timeout=30_000)
 
 # Nothing is evicted, hearts beat as often as they may, and live events come at once.
 AMPLE = Settings(

@@ -152,9 +152,10 @@ async def test_a_page_of_an_allowed_origin_follows_asks_and_cancels(
 async def test_a_page_of_a_foreign_origin_is_told_what_may_be_wrong(
     tabs: Tabs, transport: str
 ) -> None:
-    async with serving_site(SessionRegistry(AMPLE), tabs) as pages, serving_site(
-        SessionRegistry(AMPLE), tabs
-    ) as site:
+    async with (
+        serving_site(SessionRegistry(AMPLE), tabs) as pages,
+        serving_site(SessionRegistry(AMPLE), tabs) as site,
+    ):
         with site.registry.open() as session:
             at = f"http://app.test:{pages.port}"
             tab = await tabs.open(site.url(session), at=at, transport=transport)

@@ -61,7 +61,9 @@ class Job:
 async def test_nothing_is_lost_or_repeated_through_cuts(site: Site, transport: str) -> None:
     job = Job(site, ROUGH.seed)
     async with FaultProxy("127.0.0.1", site.port, plan=ROUGH) as proxy:
-        tab = await site.tabs.open(site.url(job.session, proxy.url("")), transport=transport, random=0)
+        tab = await site.tabs.open(
+            site.url(job.session, proxy.url("")), transport=transport, random=0
+        )
         while job.emitted < ROUGH.events or proxy.connections <= ROUGH.cuts:
             job.go_on()
             await job.until_told(tab)
@@ -114,7 +116,7 @@ async def test_all_tabs_come_back_when_all_are_cut_at_once(site: Site) -> None:
         ]
         for how in ("fin", "rst", "fin"):
             await site.until_followed(job.session, by=len(tabs))
-            await proxy.cut_all(how)  # type: ignore[arg-type]  # one of the two
+            await proxy.cut_all(how)
             job.go_on()
             for tab in tabs:
                 await job.until_told(tab)

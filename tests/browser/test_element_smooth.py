@@ -19,7 +19,8 @@ from agentprogress import ProgressSession, SessionRegistry
 from .showing import ELEMENT, Show, in_page, part, showing
 from .site import Tabs
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+# A trace is slow to make and to read.
+pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.timeout(240)]
 
 MOST_MS = 50
 # What is seen of a task, and that a browser's own pages are other processes.
@@ -77,7 +78,7 @@ async def follow(page: Page, show: Show, session: ProgressSession) -> None:
 async def until_true(page: Page, expression: str) -> None:
     """Waits until something is true of `root`; a look is cheap, where a locator's would be seen."""
     await page.wait_for_function(
-        f"() => {{ const root = {ELEMENT}.shadowRoot; return {expression}; }}", timeout=40_000
+        f"() => {{ const root = {ELEMENT}.shadowRoot; return {expression}; }}", timeout=120_000
     )
 
 

@@ -1,4 +1,4 @@
-"""The client in a real browser, from the first look to the end: late, anew, in many tabs, too late."""
+"""The client in a real browser, from the first look to the end: late, anew, in many tabs."""
 
 from __future__ import annotations
 
@@ -137,9 +137,8 @@ async def test_a_large_result_of_long_ago_is_told_once(site: Site) -> None:
     session = await ended(site.registry, LARGE_RESULT)
     tab = await site.open(session)
     await tab.judge_end(session)
-    await tab.ask(
-        "new Promise((resolve) => client.subscribe(resolve) && client.retryNow() || setTimeout(resolve))"
-    )
+    await tab.ask("void (client.subscribe(look), client.retryNow())")
+    await tab.ask("new Promise((resolve) => setTimeout(resolve))")
     assert [each["result"] for each in await tab.ask("told.completed")] == [LARGE_RESULT]
 
 
@@ -161,7 +160,8 @@ async def test_a_job_that_is_cancelled_from_the_page_ends_there_as_cancelled(sit
 
 async def test_a_question_is_answered_from_the_page(site: Site) -> None:
     async def job(session: ProgressSession) -> str:
-        return await session.request_input("Which one?", schema=int) and "thanks"
+        number = await session.request_input("Which one?", schema=int)
+        return f"{number}, thanks"
 
     session = site.registry.start(job)
     tab = await site.open(session, token=session.handle()["control_token"])
@@ -172,7 +172,7 @@ async def test_a_question_is_answered_from_the_page(site: Site) -> None:
     assert (refusal["code"], refusal["status"]) == ("bad_request", 400)
     await tab.ask("client.answer(told.session.requests[0].request_id, 3)")
     await tab.judge_end(session)
-    assert await tab.ask("told.completed[0].result") == "thanks"
+    assert await tab.ask("told.completed[0].result") == "3, thanks"
 
 
 # Where something is missing -----------------------------------------------------------------------

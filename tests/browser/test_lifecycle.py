@@ -1,4 +1,4 @@
-"""What happens to pages: hidden, frozen, left and gone back to, offline, asleep while time passes."""
+"""What happens to pages: hidden, frozen, left and returned to, offline, asleep."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import Browser
 
 from agentprogress import SessionRegistry, Settings
-from agentprogress.testing import FaultProxy, Faults
+from agentprogress.testing import FaultProxy
 
-from .site import Site, Tab, Tabs, page_url, serving_site
+from .site import Site, Tab, Tabs, cut_off, page_url, serving_site
 from .window import opened_window
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
@@ -103,11 +103,8 @@ async def test_who_looks_at_a_page_again_does_not_wait_for_its_next_attempt(
             await tab.until("window.told?.state === 'live'")
             await site.until_followed(session)
             await window.hide()
-            # A browser repeats by itself a request that was cut before its answer.
-            proxy.plan = Faults(refuse=True)
-            await proxy.cut_all()
-            await tab.until("told.state === 'reconnecting'")
-            proxy.plan = Faults()
+            async with cut_off(proxy):
+                await tab.until("told.state === 'reconnecting'")
             await window.show()
             await tab.until_state("live")
             due = "told.connections.findLast(({ retryAtMs }) => retryAtMs).retryAtMs"
@@ -128,10 +125,9 @@ async def test_back_online_it_comes_back_at_once(site: Site, transport: str) -> 
         await site.until_followed(session)
         await tab.stop_clock()
         await site.tabs.context.set_offline(True)
-        await proxy.cut_all()
-        await tab.until("told.state === 'reconnecting' && told.retryAtMs")
-        standing = await tab.connection
-        assert (standing["state"], standing["offline"]) == ("reconnecting", True)
+        async with cut_off(proxy):
+            await tab.until("told.state === 'reconnecting' && told.retryAtMs")
+        assert (await tab.connection)["offline"]
         session.log("while offline")
         await session.flush()
         await site.tabs.context.set_offline(False)

@@ -1,4 +1,4 @@
-"""What a page makes of servers that refuse it, break the protocol, or are no servers of ours at all."""
+"""What a page makes of servers that refuse it, break the protocol, or are none of ours."""
 
 from __future__ import annotations
 
@@ -61,8 +61,18 @@ ANSWERS: Mapping[str, tuple[bytes, str, str, str]] = {
     "another's 404": (page(404), "reconnecting", "unknown_session", "wrong address"),
     "a sign-in page": (page(200), "reconnecting", "protocol", "text/html"),
     "no type": (reply(200, b"data: 1\n\n", ""), "reconnecting", "protocol", "wrong address"),
-    "a way to a page": (page(302, Location="?case=a%20sign-in%20page"), "reconnecting", "protocol", "200"),
-    "no end of ways": (page(302, Location="?case=no%20end%20of%20ways"), "reconnecting", "network", "reached"),
+    "a way to a page": (
+        page(302, Location="?case=a%20sign-in%20page"),
+        "reconnecting",
+        "protocol",
+        "200",
+    ),
+    "no end of ways": (
+        page(302, Location="?case=no%20end%20of%20ways"),
+        "reconnecting",
+        "network",
+        "reached",
+    ),
     "nothing": (b"", "reconnecting", "network", "reached"),
     "noise": (b"\0\1\2\3", "reconnecting", "network", "reached"),
 }
@@ -168,11 +178,11 @@ async def test_an_address_where_only_strangers_answer_is_given_up_after_a_while(
 
 @asynccontextmanager
 async def telling(*connections: list[Any]) -> AsyncGenerator[Scripted]:
-    """Serves what each connection is told, one after the other; bytes are sent as they are."""
+    """Serves what each connection is told, one after the other."""
 
     async def answer(asked: Asked, stream: ByteStream) -> None:
         frames = connections[min(len(server.asked), len(connections)) - 1]
-        await stream.send(frames if isinstance(frames, bytes) else joined(asked, *frames))
+        await stream.send(joined(asked, *frames))
 
     async with scripted(answer) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Who listens, and what follows from it: when a client connects, lets go, goes on, and is done for good."""
+"""Who listens: when a client connects, lets go, goes on, and is done for good."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from agentprogress import SessionRegistry
 from agentprogress.access import allow_anyone
-from agentprogress.testing import FaultProxy, Faults
+from agentprogress.testing import FaultProxy
 
-from .site import Site, Tabs, serving_site
+from .site import Site, Tabs, cut_off, serving_site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -118,29 +118,25 @@ async def test_what_callbacks_throw_is_reported_and_harms_nothing(site: Site, na
 
 
 async def test_a_snapshot_is_the_same_object_until_something_changes(site: Site) -> None:
-    with site.registry.open() as session:
-        with session.phase("first"):
-            tab = await site.open(session)
-            await tab.until("told.session?.steps.length === 1")
-            await tab.ask("void (window.before = client.getSnapshot())")
-            assert await tab.ask("client.getSnapshot() === before")
-            session.log("a line")
-            await tab.until_lines("a line")
-            assert await tab.ask(
-                """(() => {
-                    const now = client.getSnapshot();
-                    return now !== before && now.session !== before.session
-                        && now.session.steps === before.session.steps && now.connection === before.connection;
-                })()"""
-            )
+    look = "((was) => (window.before = was) === client.getSnapshot())(client.getSnapshot())"
+    with site.registry.open() as session, session.phase("first"):
+        tab = await site.open(session)
+        await tab.until("told.session?.steps.length === 1 && told.state === 'live'")
+        assert await tab.ask(look)
+        session.log("a line")
+        await tab.until_lines("a line")
+        for part in ("connection", "session.steps"):
+            assert await tab.ask(f"client.getSnapshot().{part} === before.{part}"), part
+        for part in ("session", "session.logs"):
+            assert await tab.ask(f"client.getSnapshot().{part} !== before.{part}"), part
 
 
 async def test_however_often_it_is_told_to_connect_it_does_so_once(
     site: Site, transport: str
 ) -> None:
     wake = """void [...Array(20).keys()].forEach(() => {
-        for (const type of ["online", "visibilitychange", "pageshow"]) window.dispatchEvent(new Event(type));
-        document.dispatchEvent(new Event("visibilitychange"));
+        for (const type of ["online", "pageshow"]) window.dispatchEvent(new Event(type));
+        document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
         client.retryNow();
     })"""
     with site.registry.open() as session:
@@ -163,11 +159,8 @@ async def test_retry_now_does_not_wait(site: Site, transport: str) -> None:
         tab = await site.tabs.open(src, transport=transport, clock=True)
         await site.until_followed(session)
         await tab.stop_clock()
-        # A browser repeats by itself a request that was cut before its answer.
-        proxy.plan = Faults(refuse=True)
-        await proxy.cut_all()
-        await tab.until("told.state === 'reconnecting' && told.retryAtMs")
-        proxy.plan = Faults()
+        async with cut_off(proxy):
+            await tab.until("told.state === 'reconnecting' && told.retryAtMs")
         await tab.ask("client.retryNow()")
         await tab.until_state("live")
         await tab.start_clock()

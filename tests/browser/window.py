@@ -1,7 +1,7 @@
 """A window of the browser that may be hidden and frozen.
 
-Playwright holds the pages that it opens visible for ever, whatever is done to their windows; those of
-a profile that is not its own it leaves alone. So this one is driven by Chromium's own protocol.
+Playwright holds the pages that it opens visible for ever, whatever is done to their windows; those
+of a profile that is not its own it leaves alone. So this one is driven by Chromium's own protocol.
 """
 
 from __future__ import annotations

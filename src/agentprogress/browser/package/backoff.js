@@ -11,8 +11,7 @@ const within = (least, value, most) => Math.min(Math.max(value, least), most);
 
 export class Backoff {
   attempt = 0;
-  #windowMs = INITIAL_WINDOW_MS;
-  #isAdvised = false;
+  #windowMs; // once it is advised
   #random;
 
   constructor(random = Math.random) {
@@ -21,21 +20,20 @@ export class Backoff {
 
   /** The first ones to return after a restart are told of a small crowd: a welcome never narrows the window. */
   welcome(windowMs) {
-    if (!this.#isAdvised || windowMs > this.#windowMs) this.advise(windowMs);
+    if (!(windowMs <= this.#windowMs)) this.advise(windowMs);
   }
 
   advise(windowMs) {
-    if (!(typeof windowMs === "number") || Number.isNaN(windowMs)) return;
-    this.#isAdvised = true;
-    this.#windowMs = within(MIN_WINDOW_MS, windowMs, MAX_DELAY_MS);
+    // What is not a number changes nothing, NaN neither.
+    if (typeof windowMs === "number") this.#windowMs = within(MIN_WINDOW_MS, windowMs, MAX_DELAY_MS) || this.#windowMs;
   }
 
   /** `drawn`: by the server for this client alone, as for `reconnect`. 0 is not: all are told the same. */
-  nextDelay(floorMs = 0, drawn = false) {
+  nextDelay(floorMs, drawn) {
     const floor = within(0, floorMs || 0, MAX_RETRY_AFTER_MS);
     const attempt = this.attempt++;
-    if (attempt === 0 && drawn && floor) return floor;
-    const longest = Math.min(this.#windowMs * 2 ** attempt, MAX_DELAY_MS);
+    if (!attempt && drawn && floor) return floor;
+    const longest = Math.min((this.#windowMs ?? INITIAL_WINDOW_MS) * 2 ** attempt, MAX_DELAY_MS);
     return Math.max(this.#random() * longest, floor, attempt && MIN_DELAY_MS);
   }
 

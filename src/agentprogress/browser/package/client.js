@@ -6,37 +6,27 @@ import { Follower } from "./connection-state.js";
 import { passing, ProgressError } from "./errors.js";
 import { emptyState, Fold, LIMITS } from "./fold.js";
 import { isEvent } from "./frames.js";
-import { answerOf, ask } from "./http.js";
+import { ask, JSON_TYPE } from "./http.js";
 import { followByPages } from "./transport-long-poll.js";
 import { followByEvents } from "./transport-sse.js";
 import { followByWebSocket } from "./transport-websocket.js";
 import { SessionUrl } from "./url.js";
 import { judgeAnswer } from "./verdicts.js";
 
-const TRANSPORTS = { websocket: followByWebSocket, sse: followByEvents, "long-poll": followByPages };
+const TRANSPORTS = { __proto__: null, websocket: followByWebSocket, sse: followByEvents, "long-poll": followByPages };
 const TICK_MS = 5000;
 const LATE_MS = 1000;
 // Timers of hidden pages run once a minute: only one that is later has slept.
 const SLEPT_MS = 90000;
+const TOKEN_MS = 30000;
 // A page that saw the detail need not forget it as soon as the server does.
 const KEEP = {
-  ...LIMITS, max_steps: 2000, max_texts: 20, max_text_chars: 1e5, max_logs: 1e4, max_log_bytes: 1e7, max_record_bytes: 1e7, detail: true,
+  ...LIMITS, max_steps: 2000, max_texts: 20, max_text_chars: 1e5, max_logs: 1e4, max_log_bytes: 1e7, max_record_bytes: 1e7,
+  max_value_bytes: 65536, detail: true,
 };
 
-const LOST = "The connection was lost.";
-
-const isSame = (one, other) => Object.keys(one).every((name) => Object.is(one[name], other[name]));
-
-/** Calls what the application gave: what it throws is reported and harms nothing. */
-function call(callback, value) {
-  try {
-    callback?.(value);
-  } catch (error) {
-    setTimeout(() => {
-      throw error;
-    });
-  }
-}
+/** The object of before, where nothing in it has changed. */
+const kept = (before, now) => (before && Object.keys(now).every((name) => now[name] === before[name]) ? before : now);
 
 export class ProgressClient {
   #url;
@@ -44,24 +34,29 @@ export class ProgressClient {
   #follower;
   #fold;
   #status = null; // as a welcome or the end told it
-  #result;
   #isComplete = false;
   #clockOffsetMs = 0;
-  #token; // as it was made, or a promise of it
+  #token; // a promise of the one in use
+  #dialledWith; // such a promise
+  #awaitingToken; // the link that is
   #listeners = new Set();
   #timer;
   #tickedAtMs = 0;
   #abort; // of the connection
   #life; // ends the listening to the page
   #isStored; // for going back
-  #isTold = false; // that a transport does not work
+  #isTold; // that a transport does not work
   #snapshot;
 
   constructor(src, options = {}) {
+    const { transport = "auto" } = options;
+    if (transport !== "auto" && !TRANSPORTS[transport]) throw new ProgressError("protocol", `There is no transport ${transport}.`);
     this.#url = new SessionUrl(src);
     this.#options = options;
-    this.#follower = new Follower(this.#url.sessionId, { ...options, canRenew: this.#makesToken });
-    this.#snapshot = this.#makeSnapshot();
+    // Asked each time, because a page may come to have one.
+    const rules = { ...options, get canRenew() { return typeof options.token === "function"; } };
+    this.#follower = new Follower(this.#url.sessionId, rules);
+    this.#tell();
   }
 
   get url() {
@@ -101,18 +96,20 @@ export class ProgressClient {
   }
 
   async result() {
-    for (const backoff = new Backoff(); ; ) {
+    const backoff = new Backoff();
+    while (this.#listeners) {
       let floorMs = LATE_MS; // a server that does not wait is not asked without a pause
       try {
         const response = await this.#request("result");
         if (response.status === 200) return await response.json();
         backoff.reset();
       } catch (error) {
-        if (error.retryable === false || !this.#listeners) throw error;
+        if (error.retryable === false) throw error;
         floorMs = error.floorMs;
       }
       await new Promise((resolve) => setTimeout(resolve, backoff.nextDelay(floorMs)));
     }
+    throw new ProgressError("network", "The client is closed.");
   }
 
   // Following
@@ -121,22 +118,25 @@ export class ProgressClient {
   #step() {
     const follower = this.#follower;
     const nowMs = Date.now();
+    const isWanted = this.#listeners?.size;
     clearTimeout(this.#timer);
-    if (this.#isStored) return;
-    if (!this.#listeners?.size) {
+    if (!isWanted) {
       this.#life?.abort();
       this.#life = null;
       follower.leave();
-      this.#abort?.abort();
-    } else if (!follower.isOver) {
+    } else {
       if (!this.#life) this.#live();
+      if (follower.link && follower.link === this.#awaitingToken) follower.heard(nowMs);
       const lateMs = this.#tickedAtMs && nowMs - this.#tickedAtMs - TICK_MS;
-      if (lateMs > SLEPT_MS || lateMs < -TICK_MS - LATE_MS) follower.wake();
+      if (Math.abs(lateMs) > SLEPT_MS) follower.wake();
       // After a late timer, what has come may still wait to be read.
       else if (lateMs < LATE_MS) follower.due(nowMs);
+      this.#tickedAtMs = nowMs;
+    }
+    if (!follower.link) this.#abort?.abort();
+    if (isWanted && !this.#isStored && !follower.isOver) {
       const link = follower.next(nowMs);
       if (link) this.#connect(link);
-      this.#tickedAtMs = nowMs;
       const nextMs = Math.min(follower.retryAtMs ?? Infinity, follower.deadlineMs, nowMs + TICK_MS);
       this.#timer = setTimeout(() => this.#step(), nextMs - nowMs);
     }
@@ -145,39 +145,43 @@ export class ProgressClient {
 
   async #connect(link) {
     const follower = this.#follower;
-    this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
-    // Whatever comes from a connection that was left is nobody's business.
-    const on = (what, value) => follower.link === link && this.#take(follower[what](Date.now(), value));
+    // Whatever comes from a connection that was let go is nobody's business.
+    const on = (what, value) => {
+      if (follower.link !== link) return;
+      this.#take(follower[what](Date.now(), value));
+      if (follower.link !== link) this.#step();
+    };
+    let failure;
     try {
-      const token = await this.#bearer(link.renews);
+      this.#awaitingToken = link;
+      const token = await (this.#dialledWith = this.#bearer(link.renews && this.#dialledWith));
+      signal.throwIfAborted();
+      this.#awaitingToken = null;
       on("heard");
       const { credentials } = this.#options;
-      if (follower.link === link) await TRANSPORTS[link.transport]({ ...link, url: this.#url, token, credentials, signal }, on);
-      on("cut", passing("network", LOST));
+      await TRANSPORTS[link.transport]({ ...link, url: this.#url, token, credentials, signal }, on);
     } catch (error) {
-      if (link.openedAtMs) on("cut", error instanceof ProgressError ? error : passing("network", LOST));
-      else on("unreachable", this.#explained(error));
+      failure = error;
     }
-    this.#step();
+    if (failure?.status) on("refused", failure);
+    else on(link.openedAtMs ? "cut" : "unreachable", this.#explained(failure, link.openedAtMs));
   }
 
-  /** Returns whether a heartbeat was among the news. */
   #take(news = []) {
     for (const frame of news) {
-      if (isEvent(frame)) {
-        this.#fold.apply(frame);
-        call(this.#options.onEvent, frame);
-      } else if (frame.state) this.#fold.jump(frame.state);
+      const { type, status, server_time } = frame;
+      if (type === "snapshot") this.#fold.jump(frame.state);
+      else if (isEvent(frame)) this.#fold.apply(frame);
       else {
-        if (frame.reset) this.#fold = new Fold(emptyState(frame.session_id, frame.epoch), KEEP);
-        this.#status = frame.status ?? this.#status;
+        if (type === "welcome" && frame.reset) this.#fold = new Fold(emptyState(frame.session_id, frame.epoch), KEEP);
+        if (type !== "heartbeat") this.#status = status;
+        this.#clockOffsetMs = Date.parse(server_time) - Date.now() || this.#clockOffsetMs;
         this.#warn();
-        this.#clockOffsetMs = Date.parse(frame.server_time) - Date.now() || this.#clockOffsetMs;
       }
     }
+    for (const frame of news) if (isEvent(frame)) this.#call(this.#options.onEvent, frame);
     if (news.length) this.#tell();
-    return news.some(({ type }) => type === "heartbeat");
   }
 
   /** Says once, to who can change it, what a proxy does not let through. */
@@ -185,45 +189,39 @@ export class ProgressClient {
     const { transport } = this.#follower;
     if (this.#isTold || transport === "websocket" || transport === this.#options.transport) return;
     this.#isTold = true;
-    console.warn(`${this.url} is followed by ${transport}: docs/servers.md has what a proxy needs for WebSockets.`);
+    console.warn(`A session is followed by ${transport}: docs/servers.md has what a proxy needs for WebSockets.`);
   }
 
   /** A page is not told why fetch failed. */
-  #explained(error) {
+  #explained(error, wasOpen) {
     if (error instanceof ProgressError) return error;
-    const isForeign = new URL(this.url).origin !== globalThis.location?.origin;
-    return passing("network", `The server cannot be reached${isForeign ? ", or does not let this page in" : ""}.`);
+    const isForeign = !this.url.startsWith(globalThis.location?.origin);
+    return passing("network", wasOpen ? "The connection was lost." : `The server cannot be reached${isForeign ? ", or does not let this page in" : ""}.`);
   }
 
-  get #makesToken() {
-    return typeof this.#options.token === "function";
-  }
-
-  async #bearer(renew) {
-    if (!this.#makesToken) return this.#options.token;
-    try {
-      if (renew) this.#token = null;
-      // Two that need one at once get the same: the second may void the first.
-      return await (this.#token ??= Promise.resolve(this.#options).then(({ token }) => token()));
-    } catch (error) {
-      this.#token = null;
+  /** Makes another one unless that has been done since `refused`: two that need one get the same, for the second may void the first. */
+  #bearer(refused) {
+    const { token } = this.#options;
+    if (typeof token !== "function") return token;
+    if (this.#token === refused) this.#token = null;
+    const tooLong = (_, reject) => setTimeout(reject, TOKEN_MS, "it takes too long");
+    const made = (this.#token ??= Promise.race([Promise.resolve().then(() => token()), new Promise(tooLong)]).catch((error) => {
+      if (this.#token === made) this.#token = null;
       throw passing("unauthorized", `The token could not be had: ${error}`);
-    }
+    }));
+    return made;
   }
 
   /** Listens to the page's life: whoever looks at it shall not wait for timers that slept. */
   #live() {
     const { signal } = (this.#life = new AbortController());
     const follower = this.#follower;
-    const listen = ({ type, persisted }) => {
-      // What was open belongs to another network, or would keep the page from being kept for going back.
-      if (type === "online" || persisted) {
-        follower.wake();
-        this.#abort?.abort();
-      }
+    const listen = ({ type }) => {
       // Chromium says that the page is hidden after it has said that it is stored.
-      if (/page/.test(type)) this.#isStored = persisted && type === "pagehide";
-      if (type === "visibilitychange" && !document.hidden && !follower.link) follower.wake();
+      if (/page/.test(type)) this.#isStored = type === "pagehide";
+      // What was open belongs to another network, or would keep the page from being kept for going back.
+      const isLost = type === "online" || type === "pagehide";
+      if (isLost || (type === "visibilitychange" && !document.hidden && !follower.link)) follower.wake();
       this.#tickedAtMs = 0;
       this.#step();
     };
@@ -232,51 +230,61 @@ export class ProgressClient {
 
   // Telling
 
-  #makeSnapshot() {
-    const { state, error, transport, producer, cursor } = this.#follower;
-    const retryAtMs = state === "reconnecting" ? this.#follower.retryAtMs : null; // not the pause between two pages
-    let session = this.#fold?.state ?? null;
-    const status = session && !/replaying|ended/.test(state) ? session.status : this.#status;
-    if (this.#result) session = this.#result;
-    const offline = globalThis.navigator?.onLine === false;
-    let connection = { state, reason: error && error.message, error, retryAtMs, transport, offline };
-    const before = this.#snapshot?.connection;
-    if (before && isSame(connection, before)) connection = before;
-    return { session, status, connection, producer, clockOffsetMs: this.#clockOffsetMs, cursor };
-  }
-
   #tell() {
-    const snapshot = this.#makeSnapshot();
-    if (!isSame(snapshot, this.#snapshot)) {
-      this.#snapshot = snapshot;
-      for (const listener of this.#listeners ?? []) call(listener);
-    }
-    if (snapshot.connection.state === "ended" && !this.#isComplete && this.#listeners) this.#complete(snapshot.session);
+    const { state, error, transport, producer, cursor, retryAtMs } = this.#follower;
+    const before = this.#snapshot;
+    const session = this.#fold?.state ?? null;
+    const connection = {
+      state, error, transport,
+      reason: error?.message ?? null,
+      retryAtMs: state === "reconnecting" ? retryAtMs : null, // not the pause between two pages
+      offline: globalThis.navigator?.onLine === false,
+    };
+    this.#snapshot = kept(before, {
+      session, producer, cursor,
+      status: session && !/replaying|ended/.test(state) ? session.status : this.#status,
+      connection: kept(before?.connection, connection),
+      clockOffsetMs: this.#clockOffsetMs,
+    });
+    if (this.#snapshot !== before) this.#listeners?.forEach((listener) => this.#call(listener));
+    if (state === "ended" && !this.#isComplete) this.#complete(session);
   }
 
   /** A result too large to travel with the events is fetched before anybody is told. */
   async #complete(session) {
     this.#isComplete = true;
+    await null; // for the last events to be told
     if (session.result_bytes && session.result === null) {
       const result = await this.result().catch(() => null);
-      this.#result = session = { ...session, result };
+      session = { ...session, result };
+      this.#fold = { state: session }; // nothing more is to be folded
       this.#tell();
     }
-    if (this.#listeners) call(this.#options.onComplete, session);
+    this.#call(this.#options.onComplete, session);
+  }
+
+  /** Calls what the application gave: what it throws is reported, as nobody waits for it, and harms nothing. */
+  async #call(callback, value) {
+    if (this.#listeners) callback?.(value);
   }
 
   // Asking
 
   async #request(route, body) {
-    const url = this.#url.route(route, body ? {} : { wait: 20 });
-    for (let renew = false; ; renew = true) {
-      const token = await this.#bearer(renew);
-      const response = await ask(url, { token, credentials: this.#options.credentials, body }).catch((error) => {
-        throw this.#explained(error);
-      });
-      if (/20[02]/.test(response.status)) return response;
-      const { action, error, floorMs } = judgeAnswer(await answerOf(response));
-      if (action !== "new_token" || renew || !this.#makesToken) throw Object.assign(error, { floorMs, retryable: action === "come_back" });
+    const url = this.#url.route(route, { wait: body ? null : 20 });
+    const { credentials } = this.#options;
+    for (let refused, isLast; ; isLast = true) {
+      const bearer = this.#bearer(refused);
+      refused = bearer;
+      const token = await bearer;
+      try {
+        return await ask(url, JSON_TYPE, { token, credentials, body });
+      } catch (failure) {
+        if (!failure.status) throw this.#explained(failure);
+        const { action, error, floorMs } = judgeAnswer(failure);
+        if (action === "new_token" && !isLast && typeof this.#options.token === "function") continue;
+        throw Object.assign(error, { floorMs, retryable: action === "come_back" });
+      }
     }
   }
 }

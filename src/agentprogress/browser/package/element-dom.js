@@ -66,17 +66,20 @@ export const box = (tag, ariaLabel, content) => el(`${tag}.box`, { tabIndex: 0, 
 /** Keeps a scroll box at its end until its reader scrolls back. */
 export function createTail(node, follows = true) {
   let top = 0;
+  let height = 0;
   const tail = {
     follows,
     settle() {
-      if (tail.follows) node.scrollTop = node.scrollHeight;
+      // Only where it has grown: a reader may just be on the way up.
+      if (tail.follows && node.scrollHeight !== height) node.scrollTop = node.scrollHeight;
+      height = node.scrollHeight;
       top = node.scrollTop;
     },
   };
   node.onscroll = () => {
     const left = node.scrollHeight - node.scrollTop - node.clientHeight;
-    // Only a reader moves up and leaves the end: sizes that become known late move the end itself.
-    if (node.scrollTop < top) tail.follows = left < 1;
+    // Whoever moves up leaves the end, unless it is the end that came nearer.
+    if (node.scrollTop < top) tail.follows = left < 1 && node.scrollHeight < height;
     else if (left < NEAR_END_PX) tail.follows = true;
     top = node.scrollTop;
   };

@@ -28,6 +28,7 @@ export function createLog(t, nameOf, redraw) {
 
   function toLatest() {
     tail.follows = true;
+    rows.scrollTop = rows.scrollHeight;
     redraw();
   }
 

@@ -7,6 +7,7 @@ export const PROTOCOL = 1;
 
 // What each control frame must have.
 const NEEDED = {
+  __proto__: null, // what an object inherits is no type
   welcome: ["session_id", "epoch", "status", "resume", "head"],
   snapshot: ["seq", "state"],
   gap: ["missed_from", "missed_to"],
@@ -22,30 +23,38 @@ export function malformed() {
 
 export const isEvent = ({ type }) => type.includes(".");
 
-/** The frames of a WebSocket's message: an array of one or more. */
-export const readFrames = (text) => checkedAll(parsed(text));
-
-/** The frames of a page. */
-export const readPage = (text) => checkedAll(parsed(text)?.frames);
+/** Control frames of a later version are not. */
+export const isKnown = (frame) => isEvent(frame) || frame.type in NEEDED;
 
 /** The data of a server-sent event: one frame. */
-export const readFrame = (text) => checked(parsed(text));
+export const readFrame = reading(checked);
 
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    malformed();
-  }
+/** The frames of a WebSocket's message: an array of one or more. */
+export const readFrames = reading(checkedAll);
+
+/** The frames of a page. */
+export const readPage = reading(({ frames }) => checkedAll(frames));
+
+/** Whatever cannot be read is malformed, however that shows. */
+function reading(read) {
+  return (text) => {
+    try {
+      return read(JSON.parse(text));
+    } catch {
+      malformed();
+    }
+  };
 }
 
-const checkedAll = (frames) => (Array.isArray(frames) && frames.length ? frames.map(checked) : malformed());
+function checkedAll(frames) {
+  return frames.length ? frames.map(checked) : malformed();
+}
 
 function checked(frame) {
-  const type = frame?.type;
+  const { type, seq, protocol = PROTOCOL } = frame;
   if (typeof type !== "string") malformed();
-  if (isEvent(frame)) return Number.isInteger(frame.seq) && frame.seq > 0 ? frame : malformed();
+  if (isEvent(frame)) return Number.isInteger(seq) && seq > 0 ? frame : malformed();
   // A welcome of another version may lack anything but its number.
-  const needed = (frame.protocol ?? PROTOCOL) === PROTOCOL && Object.hasOwn(NEEDED, type) ? NEEDED[type] : [];
-  return needed.some((name) => (frame[name] ?? null) === null) ? malformed() : frame;
+  const isOther = type === "welcome" && protocol !== PROTOCOL;
+  return isOther || NEEDED[type]?.every((name) => frame[name] != null) !== false ? frame : malformed();
 }

@@ -1,27 +1,16 @@
-// Asking by fetch, and reading answers that are not what was asked for.
+// Asking by fetch. What comes instead of what was asked for is thrown, as `judgeAnswer` takes it.
+
+export const JSON_TYPE = "application/json";
 
 /** `options`: {token, credentials, signal, body}; with a body it is a POST. */
-export function ask(url, { token, credentials, signal, body }) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
+export async function ask(url, wanted, { token, credentials, signal, body }) {
+  const headers = body ? { "Content-Type": JSON_TYPE } : {};
   if (token) headers.Authorization = `Bearer ${token}`;
-  return fetch(url, { method: body ? "POST" : "GET", body: body && JSON.stringify(body), headers, credentials, signal, cache: "no-store" });
-}
-
-/** Asks for what is to be read; where something else comes, it is told to `on` and nothing is returned. */
-export async function open(url, contentType, options, on) {
-  const response = await ask(url, options);
-  if (response.status === 200 && typeOf(response).startsWith(contentType)) {
-    on("opened");
-    return response;
-  }
-  on("refused", await answerOf(response));
-}
-
-const typeOf = (response) => response.headers.get("Content-Type") ?? "";
-
-/** What `judgeAnswer` needs to know. Only a problem speaks for the server. */
-export async function answerOf(response) {
-  const contentType = typeOf(response);
-  const problem = contentType.startsWith("application/problem+json") && (await response.json().catch(() => null));
-  return { status: response.status, problem, retryAfter: response.headers.get("Retry-After"), contentType };
+  const method = body ? "POST" : "GET";
+  const response = await fetch(url, { method, body: JSON.stringify(body), headers, credentials, signal, cache: "no-store" });
+  const contentType = response.headers.get("Content-Type") ?? "";
+  if (response.ok && contentType.startsWith(wanted)) return response;
+  // Only a problem speaks for the server.
+  const problem = /problem/.test(contentType) && (await response.json().catch(() => null));
+  throw { status: response.status, problem, retryAfter: response.headers.get("Retry-After"), contentType };
 }

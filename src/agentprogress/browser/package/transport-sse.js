@@ -2,13 +2,13 @@
 // send no token.
 
 import { readFrame } from "./frames.js";
-import { open } from "./http.js";
+import { ask } from "./http.js";
 import { SseParser } from "./sse-parser.js";
 
-/** Resolves when the stream has ended; rejects when it breaks. */
+/** Resolves when the stream has ended; rejects when it breaks, or is none. */
 export async function followByEvents({ url, cursor, ...options }, on) {
-  const response = await open(url.route("events", { after: cursor }), "text/event-stream", options, on);
-  if (!response) return;
+  const response = await ask(url.route("events", { after: cursor }), "text/event-stream", options);
+  on("opened");
   const parser = new SseParser();
   const reader = response.body.getReader();
   for (let piece; !(piece = await reader.read()).done; ) {

@@ -4,20 +4,28 @@ import { readFrames } from "./frames.js";
 
 const PROTOCOLS = "agentprogress.";
 
-/** Resolves when the socket is closed; rejects at what is no frame. */
+/** Resolves when the socket is closed, or cannot be made; rejects at what is no frame. */
 export const followByWebSocket = ({ url, cursor, token, signal }, on) =>
   new Promise((resolve, reject) => {
-    const socket = new WebSocket(url.websocket(cursor), [`${PROTOCOLS}v1`, ...(token ? [`${PROTOCOLS}bearer.${base64url(token)}`] : [])]);
-    signal.addEventListener("abort", () => socket.close());
+    const closed = ({ code }) => resolve(on("closed", code));
+    let socket;
+    try {
+      socket = new WebSocket(url.websocket(cursor), [`${PROTOCOLS}v1`, ...(token ? [`${PROTOCOLS}bearer.${base64url(token)}`] : [])]);
+    } catch (error) {
+      return closed(error); // not here: another transport may do
+    }
+    signal.onabort = () => socket.close();
     socket.onopen = () => on("opened");
     socket.onmessage = ({ data }) => {
       try {
-        if (on("received", readFrames(data))) socket.send('{"type":"pong"}');
+        const frames = readFrames(data);
+        on("received", frames);
+        if (frames.some(({ type }) => type === "heartbeat")) socket.send('{"type":"pong"}');
       } catch (error) {
         reject(error);
       }
     };
-    socket.onclose = ({ code }) => resolve(on("closed", code));
+    socket.onclose = closed;
   });
 
 function base64url(text) {

@@ -3,53 +3,50 @@
 
 import { ProgressError } from "./errors.js";
 
-// code: [kind, close, action]. Of all others `retryable` says what to do, or whether the close is among 4400–4499.
-const CODES = {
-  bad_request: ["protocol", 4400],
-  unauthorized: ["unauthorized", 4401, "new_token"],
-  token_expired: ["unauthorized", 4104, "new_token"],
-  forbidden: ["forbidden", 4403],
-  not_found: ["unknown_session", 4406],
-  session_unknown: ["unknown_session", 4404, "unknown_grace"],
-  wrong_process: ["unknown_session", 4421, "unknown_grace"],
-  session_gone: ["gone", 4410],
-  rate_limited: ["overloaded", 4105],
+// What of each kind is called by the protocol's codes, by closes, and by what strangers answer.
+const KINDS = {
+  unauthorized: /^(unauthorized|token_expired|4401|4104|401)$/,
+  forbidden: /^(forbidden|4?403)$/,
+  unknown_session: /^(session_unknown|wrong_process|4404|4421|404)$/,
+  gone: /^(session_gone|4?410)$/,
+  overloaded: /^(rate_limited|4105|429)$/,
+  protocol: /^(bad_request|not_found|44..|[234]..)$/,
 };
-const STATUS_KINDS = { 401: "unauthorized", 403: "forbidden", 404: "unknown_session", 429: "overloaded" };
+// Of all others `canRetry` says what to do.
+const ACTIONS = { unauthorized: "new_token", unknown_session: "unknown_grace" };
 
 /** Whether a status speaks of the moment, not of what was asked for. */
 export const isPassing = (status) => /408|42[59]|5../.test(status);
 
-function judge(kind, action, message, more) {
-  const retryable = /back|token/.test(action);
-  return { action, error: new ProgressError(kind, message, { ...more, retryable }), floorMs: more.retryAfter > 0 ? more.retryAfter * 1000 : 0 };
-}
+/** Whether somebody else than the server speaks, and not of the moment. */
+export const isForeign = ({ status, code }) => status && !code && !isPassing(status);
 
-function judgeCode(code, message, canRetry, more) {
-  const [kind, , action] = Object.hasOwn(CODES, code) ? CODES[code] : ["server"];
-  return judge(kind, action ?? (canRetry === true ? "come_back" : "give_up"), message, { ...more, code });
+function judge(name, other, canRetry, message, { action, retryAfter, ...more }) {
+  const kind = Object.keys(KINDS).find((each) => KINDS[each].test(name)) ?? other;
+  action ??= ACTIONS[kind] ?? (canRetry ? "come_back" : "give_up");
+  const error = new ProgressError(kind, message, { ...more, retryable: /back|token/.test(action) });
+  return { action, error, floorMs: Math.max(retryAfter * 1000 || 0, 0) };
 }
 
 /** An `error` frame, or `reconnect`, whose delay the server has drawn for this client alone. */
-export function judgeFrame({ type, code, message, retryable, retry_after: retryAfter, gone }) {
-  if (type === "error") return judgeCode(code, message, retryable, { session: gone, retryAfter });
-  return { ...judgeCode("going_away", "The server is restarting.", true, { retryAfter }), isDrawn: true };
+export function judgeFrame({ type, code, message, retryable, retry_after: retryAfter, gone: session }) {
+  if (type === "error") return judge(code, "server", retryable === true, message, { code, session, retryAfter });
+  return { ...judge("", "server", true, "The server is restarting.", { code: "going_away", retryAfter }), isDrawn: true };
 }
 
 /** A close that no frame explained. */
 export function judgeClose(closeCode) {
-  const code = Object.keys(CODES).find((name) => CODES[name][1] === closeCode) ?? null;
-  const isFinal = closeCode >= 4400 && closeCode < 4500;
-  const { action, error } = judgeCode(code, `The connection was closed (${closeCode}).`, !isFinal, { closeCode });
-  if (!code) error.kind = isFinal ? "protocol" : "network";
-  return { action, error };
+  const canRetry = !/^44..$/.test(closeCode);
+  return judge(closeCode, "network", canRetry, `The connection was closed (${closeCode}).`, { closeCode });
 }
 
 /** An HTTP answer that is not what was asked for: {status, problem, retryAfter (seconds), contentType}. */
-export function judgeAnswer({ status, problem, retryAfter, contentType }) {
-  const { code, detail, title, retryable, session, retry_after = retryAfter } = problem ?? {};
-  if (typeof code === "string") return judgeCode(code, `${detail || title || status}`, retryable, { status, session, retryAfter: retry_after });
+export function judgeAnswer({ status, problem, retryAfter: header, contentType }) {
+  const { code, detail, title, retryable, session, retry_after: retryAfter = header } = problem || {};
+  if (typeof code === "string") {
+    return judge(code, "server", retryable === true, `${detail || title || status}`, { code, status, session, retryAfter });
+  }
+  const action = status === 204 ? "done" : "come_back";
   const message = `A proxy, a sign-in page or a wrong address answered ${status} (${contentType}).`;
-  const kind = STATUS_KINDS[status] ?? (status < 500 ? "protocol" : "server");
-  return judge(kind, status === 204 ? "done" : "come_back", message, { status, retryAfter });
+  return judge(status, "server", true, message, { action, status, retryAfter: header });
 }
