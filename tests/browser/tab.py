@@ -191,6 +191,4 @@ def file_at(path: str) -> Path:
     """Returns the file of a path that begins with `/pages/`."""
     name = path.removeprefix(PAGES_AT)
     inside = name.removeprefix(_CLIENT)
-    if name.startswith(_CLIENT):
-        return Path("/tmp/e2e/pkg") / inside  # TEMP
     return (PACKAGE if name.startswith(_CLIENT) else _PAGES) / inside

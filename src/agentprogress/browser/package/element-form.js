@@ -79,7 +79,7 @@ function drawField(form, given, root, labels, key, isRequired, isAlone) {
   Object.assign(control, { name, required, ariaLabel: title || form.ariaLabel });
   control.setAttribute("aria-describedby", name);
   form.append(
-    h(isBoxes ? "div" : "label", {}, h("span", {}, title), control),
+    h(isBoxes ? "div" : "label", {}, h("span", { className: required ? "required" : "" }, title), control),
     h("small", { id: name }, hints.filter(Boolean).join(" ")),
   );
   return (data) => {

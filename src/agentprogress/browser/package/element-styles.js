@@ -75,7 +75,7 @@ summary{cursor:pointer;list-style-position:outside}
 .lines small{font:inherit}
 form{max-inline-size:30rem;margin-block:4px}
 form>small{display:block;margin:-4px 0 8px}
-form :has(>:required)>span::after{content:" *"}
+.required:not(:empty)::after{content:" *"}
 form>:is(label,div){display:grid;gap:2px;margin-block-end:6px}
 fieldset{display:flex;flex-wrap:wrap;gap:6px 12px;border:0}
 fieldset label{display:flex;flex-direction:row-reverse;gap:4px}
