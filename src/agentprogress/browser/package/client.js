@@ -50,7 +50,9 @@ export class ProgressClient {
 
   constructor(src, options = {}) {
     const { transport = "auto" } = options;
-    if (transport !== "auto" && !TRANSPORTS[transport]) throw new ProgressError("protocol", `There is no transport ${transport}.`);
+    if (transport !== "auto" && !TRANSPORTS[transport]) {
+      throw new ProgressError("protocol", `There is no transport ${transport}.`);
+    }
     this.#url = new SessionUrl(src);
     this.#options = options;
     // Asked each time, because a page may come to have one.
@@ -88,7 +90,7 @@ export class ProgressClient {
   }
 
   async requestCancel(reason) {
-    return (await this.#request("cancel", { reason })).json();
+    return (await this.#request("cancel", { reason })).said;
   }
 
   async answer(requestId, value) {
@@ -100,8 +102,8 @@ export class ProgressClient {
     while (this.#listeners) {
       let floorMs = LATE_MS; // a server that does not wait is not asked without a pause
       try {
-        const response = await this.#request("result");
-        if (response.status === 200) return await response.json();
+        const { status, said } = await this.#request("result");
+        if (status === 200) return said;
         backoff.reset();
       } catch (error) {
         if (error.retryable === false) throw error;
@@ -196,10 +198,11 @@ export class ProgressClient {
   #explained(error, wasOpen) {
     if (error instanceof ProgressError) return error;
     const isForeign = !this.url.startsWith(globalThis.location?.origin);
-    return passing("network", wasOpen ? "The connection was lost." : `The server cannot be reached${isForeign ? ", or does not let this page in" : ""}.`);
+    const reached = `The server cannot be reached${isForeign ? ", or does not let this page in" : ""}.`;
+    return passing("network", wasOpen ? "The connection was lost." : reached);
   }
 
-  /** Makes another one unless that has been done since `refused`: two that need one get the same, for the second may void the first. */
+  /** Makes another one unless that has been done since `refused`: of two that are made at once the second may void the first. */
   #bearer(refused) {
     const { token } = this.#options;
     if (typeof token !== "function") return token;
@@ -215,6 +218,7 @@ export class ProgressClient {
   /** Listens to the page's life: whoever looks at it shall not wait for timers that slept. */
   #live() {
     const { signal } = (this.#life = new AbortController());
+    this.#isStored = false; // or nobody would have heard of it
     const follower = this.#follower;
     const listen = ({ type }) => {
       // Chromium says that the page is hidden after it has said that it is stored.
@@ -225,7 +229,9 @@ export class ProgressClient {
       this.#tickedAtMs = 0;
       this.#step();
     };
-    for (const type of ["visibilitychange", "online", "offline", "pagehide", "pageshow"]) globalThis.addEventListener?.(type, listen, { signal });
+    for (const type of ["visibilitychange", "online", "offline", "pagehide", "pageshow"]) {
+      globalThis.addEventListener?.(type, listen, { signal });
+    }
   }
 
   // Telling
@@ -278,7 +284,8 @@ export class ProgressClient {
       refused = bearer;
       const token = await bearer;
       try {
-        return await ask(url, JSON_TYPE, { token, credentials, body });
+        const response = await ask(url, JSON_TYPE, { token, credentials, body });
+        return { status: response.status, said: await response.json() };
       } catch (failure) {
         if (!failure.status) throw this.#explained(failure);
         const { action, error, floorMs } = judgeAnswer(failure);

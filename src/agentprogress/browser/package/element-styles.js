@@ -6,7 +6,24 @@ export const STYLES = `
 :host{display:block;container-type:inline-size}
 :host([hidden]),:empty:is(p,small,span,.notices){display:none}
 *,::before{box-sizing:border-box;margin:0;padding:0;color:inherit;font:inherit}
-.root{--t:var(--ap-text,light-dark(#1a202b,#e3e7ed));--p:var(--ap-panel,light-dark(#fff,#161a20));--run:var(--ap-accent,light-dark(#2457d0,#7ea8ff));--ok:var(--ap-good,light-dark(#187a43,#59c78b));--bad:var(--ap-bad,light-dark(#c02a31,#ff8f89));--wait:var(--ap-wait,light-dark(#8f5b00,#e3b15c));--mono:12px/1.5 var(--ap-mono,ui-monospace,Consolas,monospace);--m:color-mix(in srgb,var(--t) 68%,var(--p));--l:color-mix(in srgb,var(--t) 14%,var(--p));--g:color-mix(in srgb,var(--t) 5%,var(--p));background:var(--p);color:var(--t);border:1px solid var(--l);border-radius:var(--ap-radius,8px);overflow:clip;overflow-wrap:anywhere;font:14px/1.45 var(--ap-font,system-ui,sans-serif)}
+.root{
+--t:var(--ap-text,light-dark(#1a202b,#e3e7ed));
+--p:var(--ap-panel,light-dark(#fff,#161a20));
+--run:var(--ap-accent,light-dark(#2457d0,#7ea8ff));
+--ok:var(--ap-good,light-dark(#187a43,#59c78b));
+--bad:var(--ap-bad,light-dark(#c02a31,#ff8f89));
+--wait:var(--ap-wait,light-dark(#8f5b00,#e3b15c));
+--mono:12px/1.5 var(--ap-mono,ui-monospace,Consolas,monospace);
+--m:color-mix(in srgb,var(--t) 68%,var(--p));
+--l:color-mix(in srgb,var(--t) 14%,var(--p));
+--g:color-mix(in srgb,var(--t) 5%,var(--p));
+background:var(--p);
+color:var(--t);
+border:1px solid var(--l);
+border-radius:var(--ap-radius,8px);
+overflow:clip;
+overflow-wrap:anywhere;
+font:14px/1.45 var(--ap-font,system-ui,sans-serif)}
 .completed,.live{--c:var(--ok);--s:polygon(10% 50%,20% 40%,40% 60%,80% 15%,90% 25%,40% 80%)}
 .failed,.lost,.gave_up,.level-3,.level-4{--c:var(--bad);--s:polygon(20% 10%,50% 40%,80% 10%,90% 20%,60% 50%,90% 80%,80% 90%,50% 60%,20% 90%,10% 80%,40% 50%,10% 20%)}
 .waiting,.reconnecting,.questions,.level-2{--c:var(--wait);--s:polygon(20% 10%,40% 10%,40% 90%,60% 90%,60% 10%,80% 10%,80% 90%,20% 90%)}

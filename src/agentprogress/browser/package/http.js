@@ -6,8 +6,8 @@ export const JSON_TYPE = "application/json";
 export async function ask(url, wanted, { token, credentials, signal, body }) {
   const headers = body ? { "Content-Type": JSON_TYPE } : {};
   if (token) headers.Authorization = `Bearer ${token}`;
-  const method = body ? "POST" : "GET";
-  const response = await fetch(url, { method, body: JSON.stringify(body), headers, credentials, signal, cache: "no-store" });
+  const sent = { method: body && "POST", body: JSON.stringify(body), headers };
+  const response = await fetch(url, { ...sent, credentials, signal, cache: "no-store" });
   const contentType = response.headers.get("Content-Type") ?? "";
   if (response.ok && contentType.startsWith(wanted)) return response;
   // Only a problem speaks for the server.

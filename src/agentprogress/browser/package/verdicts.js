@@ -7,10 +7,11 @@ import { ProgressError } from "./errors.js";
 const KINDS = {
   unauthorized: /^(unauthorized|token_expired|4401|4104|401)$/,
   forbidden: /^(forbidden|4?403)$/,
-  unknown_session: /^(session_unknown|wrong_process|4404|4421|404)$/,
+  unknown_session: /^(session_unknown|wrong_process|not_found|44(04|06|21)|404)$/,
   gone: /^(session_gone|4?410)$/,
   overloaded: /^(rate_limited|4105|429)$/,
-  protocol: /^(bad_request|not_found|44..|[234]..)$/,
+  timeout: /^(slow_subscriber|no_pong|410[12]|408|504)$/,
+  protocol: /^(bad_request|44..|[234]..)$/,
 };
 // Of all others `canRetry` says what to do.
 const ACTIONS = { unauthorized: "new_token", unknown_session: "unknown_grace" };
@@ -23,6 +24,8 @@ export const isForeign = ({ status, code }) => status && !code && !isPassing(sta
 
 function judge(name, other, canRetry, message, { action, retryAfter, ...more }) {
   const kind = Object.keys(KINDS).find((each) => KINDS[each].test(name)) ?? other;
+  // An address at which there is nothing will not have a session after a restart either.
+  if (/^(not_found|4406)$/.test(name)) action = "give_up";
   action ??= ACTIONS[kind] ?? (canRetry ? "come_back" : "give_up");
   const error = new ProgressError(kind, message, { ...more, retryable: /back|token/.test(action) });
   return { action, error, floorMs: Math.max(retryAfter * 1000 || 0, 0) };
