@@ -117,7 +117,7 @@ CLOSES: Mapping[str, tuple[int, Json | None, str, str]] = {
     "elsewhere": (4421, error("wrong_process"), "gave_up", "unknown_session"),
     "a no of tomorrow": (4499, None, "gave_up", "protocol"),
     "draining": (4100, None, "reconnecting", "network"),
-    "no pong": (4102, error("no_pong", retryable=True), "reconnecting", "server"),
+    "no pong": (4102, error("no_pong", retryable=True), "reconnecting", "timeout"),
     "another balancer": (1013, None, "reconnecting", "network"),
     "a polite end": (1000, None, "reconnecting", "network"),
 }

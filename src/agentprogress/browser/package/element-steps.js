@@ -7,7 +7,7 @@ const LARGE = 40; // steps: from here on completed branches are folded
 const FINISHED_FROM = 4; // more finished leaves beneath one parent than these become one row and the last few
 const FINISHED_SHOWN = 2;
 const KINDS = /^(phase|agent|tool|model)$/; // another may have the name of another part
-const STEPS_PER_FRAME = 100; // more than before
+const STEPS_PER_FRAME = 50; // more than before
 
 const isOpen = ({ status }) => status === "running" || status === "planned";
 
