@@ -25,7 +25,7 @@ demo: python ## serve a small demonstration: make demo [DIR=folder]
 
 test: python ## run the tests: make test [ARGS="-k cursor"]
 	@$(PREPARE) test
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(ARGS)
 
 test-all: python ## run the tests on every supported Python that is installed
 	@$(PYTHON) scripts/test_all.py
