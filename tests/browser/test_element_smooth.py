@@ -1,15 +1,8 @@
-"""`<agent-progress>` under load: no task of the page's main thread takes long, whatever comes.
-
-What counts is the processor time of the thread: a machine that is busy with something else slows
-no task in this measure.
-"""
+"""`<agent-progress>` under load: no task of the page's main thread takes long, whatever comes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -18,13 +11,11 @@ from agentprogress import ProgressSession, SessionRegistry
 
 from .showing import ELEMENT, Show, in_page, part, showing
 from .site import Tabs
+from .tracing import smooth
 
 # A trace is slow to make and to read.
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.timeout(240)]
 
-MOST_MS = 50
-# What is seen of a task, and that a browser's own pages are other processes.
-CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 FRAME = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 
 
@@ -32,42 +23,6 @@ FRAME = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFram
 async def show(registry: SessionRegistry, tabs: Tabs) -> AsyncIterator[Show]:
     async with showing(registry, tabs) as found:
         yield found
-
-
-@asynccontextmanager
-async def smooth(browser: Browser, page: Page) -> AsyncGenerator[None]:
-    """Checks that no task of a page's main thread takes long while the block lasts."""
-    await browser.start_tracing(page=page, categories=CATEGORIES)
-    try:
-        yield
-    finally:
-        events = json.loads(await browser.stop_tracing())["traceEvents"]
-    threads = _main_threads(events)
-    taken = [
-        event.get("tdur", 0) / 1000
-        for event in events
-        if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads
-    ]
-    assert len(taken) > 20, "The trace has no tasks of the page."
-    assert max(taken) < MOST_MS, sorted(taken)[-5:]
-
-
-def _main_threads(events: list[dict[str, Any]]) -> set[tuple[int, int]]:
-    """Returns the main threads of the processes that show a page of the application."""
-    pages = {
-        frame["processId"]
-        for event in events
-        if event["name"] == "TracingStartedInBrowser"
-        for frame in event["args"]["data"]["frames"]
-        if "/app/" in frame["url"]
-    }
-    return {
-        (event["pid"], event["tid"])
-        for event in events
-        if event["name"] == "thread_name"
-        and event["args"]["name"] == "CrRendererMain"
-        and event["pid"] in pages
-    }
 
 
 async def follow(page: Page, show: Show, session: ProgressSession) -> None:
