@@ -2,8 +2,8 @@
 
 import { button, clock, createTail, el, inline, make, number, panel } from "./element-dom.js";
 
-const CHUNK = 25;
-const ROWS_PER_FRAME = 40; // so that none is late, whatever has come at once
+const CHUNK = 100;
+const ROWS_PER_FRAME = 60; // so that none is late, whatever has come at once
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
 const rankOf = ({ level }) => (LEVELS.includes(level) ? LEVELS.indexOf(level) : 1);
