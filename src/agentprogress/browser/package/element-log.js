@@ -2,7 +2,7 @@
 
 import { button, clock, createTail, el, inline, make, number, panel } from "./element-dom.js";
 
-const CHUNK = 100;
+const CHUNK = 50;
 const ROWS_PER_FRAME = 60; // so that none is late, whatever has come at once
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 

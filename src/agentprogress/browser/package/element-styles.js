@@ -86,7 +86,7 @@ ul,ol{list-style:none}
 summary{cursor:pointer;list-style-position:outside}
 ::marker{color:var(--m)}
 .lines{max-block-size:var(--ap-log-height,26rem);overflow:auto;margin:4px -16px -10px;padding-block:2px 8px;contain:content}
-.lines div{content-visibility:auto;contain-intrinsic-block-size:auto 1800px}
+.lines div:not(:last-child){content-visibility:auto;contain-intrinsic-block-size:auto 900px}
 .lines p{padding-inline:calc(16px + 18ch) 16px;text-indent:-18ch}
 .lines b{display:inline-block;inline-size:18ch;text-indent:0;color:var(--c,var(--m))}
 .lines small{font:inherit}
