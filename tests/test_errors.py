@@ -56,6 +56,7 @@ EXAMPLES = [
     errors.MethodNotAllowed("PUT", ("GET", "HEAD")),
     errors.RequestTooLarge(1),
     errors.Draining(),
+    errors.StoreUnavailable(),
     errors.WrongLoop(),
     errors.FollowError("gone", "It is over.", retryable=False, close_code=4410),
     errors.InvalidUrl("It has no host."),

@@ -15,12 +15,12 @@ from ._core.jsonable import plain_value
 from ._core.states import SessionStatus
 from ._given import as_number, as_text, text_or_none
 from ._ids import ProcessTag, hash_token, new_epoch, new_session_id, new_token, short_id
+from ._local import LocalSessions
 from ._producer import Producer
 from ._record import Hub, Life, SessionRecord, Tombstone
 from .errors import InvalidSettings, SessionConflict
 from .events import PlannedStep
 from .settings import Settings
-from .stores.memory import MemoryStore
 
 __all__ = ["Creation", "SessionOptions", "check_options"]
 
@@ -84,7 +84,7 @@ class Creation:
         tag: names the process in generated ids.
     """
 
-    def __init__(self, hub: Hub, store: MemoryStore, tag: ProcessTag) -> None:
+    def __init__(self, hub: Hub, store: LocalSessions, tag: ProcessTag) -> None:
         self._hub = hub
         self._settings: Settings = hub.settings
         self._encoder: Encoder = hub.encoder

@@ -19,6 +19,7 @@ from ._creation import Creation, SessionOptions
 from ._host import Host
 from ._ids import ProcessTag
 from ._inputs import Question
+from ._local import LocalSessions
 from ._producer import Producer
 from ._record import Joined, SessionRecord, SubscriberBase, Tombstone
 from ._wakeup import LoopRef, Wakeup
@@ -33,7 +34,6 @@ from .errors import (
 from .info import SessionInfo
 from .session import ProgressSession
 from .settings import Settings
-from .stores.memory import MemoryStore
 
 __all__ = ["Engine"]
 
@@ -61,7 +61,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.encoder = Encoder(settings, redact)
         self.stamp = Stamp(self.clock)
-        self.store = MemoryStore(settings, self.clock, self._gone)
+        self.store = LocalSessions(settings, self.clock, self._gone)
         self.draining = False
         self.detached = 0
         self.unanswered = 0

@@ -16,12 +16,12 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from ._local import LocalSessions
 from ._record import SessionRecord, SubscriberBase
 from ._wakeup import LoopRef, Wakeup
 from .abc import Clock
 from .heartbeat import HeartbeatScheduler
 from .settings import Settings
-from .stores.memory import MemoryStore
 
 __all__ = ["Host"]
 
@@ -72,7 +72,7 @@ class Host:
         self,
         settings: Settings,
         clock: Clock,
-        store: MemoryStore,
+        store: LocalSessions,
         lost: Callable[[SessionRecord], object],
     ) -> None:
         self.loop = LoopRef()

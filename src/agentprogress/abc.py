@@ -1,12 +1,37 @@
-"""Contracts that other parts are written against."""
+"""Contracts that other parts are written against: a clock, and a durable store of sessions."""
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
 
 import anyio
 
-__all__ = ["Clock"]
+from ._core.states import SessionStatus
+
+__all__ = [
+    "Append",
+    "Appended",
+    "Claim",
+    "Clock",
+    "Ending",
+    "Expected",
+    "Lease",
+    "Listener",
+    "Log",
+    "Overdue",
+    "Position",
+    "Refusal",
+    "Refused",
+    "Store",
+    "Stored",
+    "Trim",
+]
 
 
 class Clock(ABC):
@@ -28,3 +53,442 @@ class Clock(ABC):
             event: what to wait for.
             deadline: monotonic time at which to return without it; None to wait for ever.
         """
+
+    def wait_in_thread(self, event: threading.Event, deadline: float | None) -> None:
+        """Waits for an event in a thread without a loop; the arguments are those of `wait`."""
+        left = None if deadline is None else max(0.0, deadline - self.monotonic())
+        event.wait(left if left is None else min(left, threading.TIMEOUT_MAX))
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Marks a time in which a thread of the library is busy; a clock that is moved waits."""
+        return nullcontext()
+
+
+# A store's values
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store knows of a session besides its events.
+
+    Attributes:
+        session_id: whose.
+        epoch: of its log.
+        status: the present one; an ended one stays.
+        attempt: 1 for the first run.
+        fence: of the present owner; 0 before the first.
+        head: the last seq; 0 before the first event.
+        oldest: the first seq that is retained; ``head + 1`` when none is.
+        owner: whose it is, for `Store.list`.
+        created: seconds since 1970-01-01 UTC, as the claim said.
+        details: what the library keeps with it, JSON that the store does not read; empty when
+            `gone`.
+        ended_at: RFC 3339, None before the end.
+        lease_left: seconds until its lease runs out on the store's clock, negative since it has;
+            None while it has none. A running session's is its owner's proof of life; a pending
+            one's is the time by which it must have begun.
+        stalled: what the last renewal said is wrong with the producer; empty when nothing is.
+        gone: true for a tombstone: history, state, result and details are there no more.
+    """
+
+    session_id: str
+    epoch: str
+    status: SessionStatus
+    attempt: int
+    fence: int
+    head: int
+    oldest: int
+    owner: str | None
+    created: float
+    details: bytes
+    ended_at: str | None = None
+    lease_left: float | None = None
+    stalled: str = ""
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be in the store for a claim to be granted; another one came first otherwise."""
+
+    epoch: str
+    fence: int
+    status: SessionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One owner's beginning: a session that is made, taken over, or started over.
+
+    Where `epoch` is another than the expected one, the log begins anew: events, state, result,
+    `once` keys and producers of the old one go, in the same step.
+
+    Attributes:
+        expected: what is there now, a tombstone too; None: nothing is.
+        status: what it is from now on; never an ended one.
+        lease: seconds of the lease that begins with it; None: it has none.
+        ttl: seconds after which a session that has not ended vanishes unless somebody refreshes it;
+            every claim, append and renewal does.
+        base_seq: the seq that the log goes on from; 0 unless an earlier log was lost.
+        base: the state at `base_seq`; empty where that is 0.
+    """
+
+    session_id: str
+    expected: Expected | None
+    epoch: str
+    status: SessionStatus
+    attempt: int
+    fence: int
+    owner: str | None
+    created: float
+    details: bytes
+    ttl: float
+    lease: float | None = None
+    base_seq: int = 0
+    base: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is stored in one step with a terminal event.
+
+    Attributes:
+        ended_at: RFC 3339.
+        state: the state at the terminal event.
+        result: the encoded result, if there is one.
+        history_ttl: seconds from now for which events are kept.
+        result_ttl: seconds from now for which state, result and details are kept.
+        tombstone_ttl: seconds after that for which it is remembered that it was.
+    """
+
+    ended_at: str
+    state: bytes
+    result: bytes | None
+    history_ttl: float
+    result_ttl: float
+    tombstone_ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events that go into one session's log in one step, all or none.
+
+    Attributes:
+        entries: encoded events without their seq, each ``{"time":…,"type":…}``; the first gets
+            ``head + 1``. None at all where only a mark or a status is to be set.
+        known_head: the highest seq of this epoch that the writer has seen committed.
+        fence: the owner's; None where somebody else writes.
+        producer_id: who writes; empty where nothing is to be told apart by it.
+        producer_seq: counts this writer's appends to this epoch from 1. The last one is remembered:
+            appended again, it changes nothing and is answered as the first time.
+        once: a key under which only one append is ever done in this epoch; a later one changes
+            nothing and is answered with the seq and the mark of the first.
+        mark: what is remembered with `once`.
+        only: the states in which it may be done; empty: any but an ended one.
+        at_head: the head at which it may be done, where that matters.
+        status: the state that it leads to; None: the present one.
+        lease: seconds for a lease that begins with it; 0 takes the lease away; None leaves it.
+        details: replaces the stored ones; None leaves them.
+        ending: what comes with the terminal event, and with it only.
+    """
+
+    session_id: str
+    epoch: str
+    entries: Sequence[bytes]
+    known_head: int = 0
+    fence: int | None = None
+    producer_id: str = ""
+    producer_seq: int = 0
+    once: str | None = None
+    mark: str = ""
+    only: Collection[SessionStatus] = ()
+    at_head: int | None = None
+    status: SessionStatus | None = None
+    lease: float | None = None
+    details: bytes | None = None
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The answer to an append that is in the log.
+
+    Attributes:
+        first: the seq of its first entry; of the first append under its `once` key.
+        head: the log's last seq now.
+        repeated: it had been done before; nothing was changed.
+        mark: the one that is kept with its `once` key.
+    """
+
+    first: int
+    head: int
+    repeated: bool = False
+    mark: str = ""
+
+
+class Refusal(StrEnum):
+    """Why an append changed nothing; the first one that applies is given, in this order."""
+
+    UNKNOWN = "unknown"
+    """There is no such session, or only a tombstone."""
+    EPOCH = "epoch"
+    """Its log has started over."""
+    FENCED = "fenced"
+    """Another owner has taken it."""
+    BEHIND = "behind"
+    """The store has less than the writer has seen committed: it lost the end of the log."""
+    ENDED = "ended"
+    """It has ended."""
+    STATUS = "status"
+    """It is in none of the states asked for."""
+    MOVED = "moved"
+    """The head is not where it had to be."""
+    FULL = "full"
+    """The log is at four times a bound: its owner has to trim it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The answer to an append that changed nothing, with what the store knew then, if anything."""
+
+    why: Refusal
+    session: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """From where a log is to be read.
+
+    Attributes:
+        epoch: None to read all there is.
+        seq: what is known up to there, in that epoch.
+    """
+
+    session_id: str
+    epoch: str | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a read found, all of one moment.
+
+    Attributes:
+        session: what is known besides.
+        first: the seq of the first entry.
+        entries: everything from `first` to the head, as it was appended.
+        base: the state at ``first - 1``; None where the entries go on right after the position
+            that was asked for, or the log is whole (`first` is 1).
+    """
+
+    session: Stored
+    first: int
+    entries: Sequence[bytes]
+    base: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """An owner's cut: events up to `seq` go, and `base` is the state at `seq`."""
+
+    session_id: str
+    epoch: str
+    fence: int
+    seq: int
+    base: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An owner's proof of life.
+
+    Attributes:
+        ttl: seconds; 0 gives the lease up.
+        stalled: what is wrong with the producer, for those who follow; empty when nothing is.
+    """
+
+    session_id: str
+    epoch: str
+    fence: int
+    ttl: float
+    stalled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A session that somebody has to look after.
+
+    Attributes:
+        stamp: tells one renewal from the next: equal ones mean that nothing was renewed.
+    """
+
+    session: Stored
+    stamp: str
+
+
+class Listener(ABC):
+    """Wake-ups from other processes. Used by one thread, but for `interrupt`.
+
+    It only wakes: what is true is read from the store. A wake-up may be lost or come for nothing.
+    """
+
+    @abstractmethod
+    def follow(self, session_ids: Collection[str]) -> None:
+        """Asks for wake-ups of these sessions too, from now on.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached; nothing is followed any more.
+        """
+
+    @abstractmethod
+    def unfollow(self, session_ids: Collection[str]) -> None:
+        """Asks for no more wake-ups of these; unknown ones are ignored.
+
+        Raises:
+            StoreUnavailable: as `follow`.
+        """
+
+    @abstractmethod
+    def wait(self, timeout: float) -> Collection[str] | None:
+        """Waits for wake-ups.
+
+        Args:
+            timeout: seconds, at most so long.
+
+        Returns:
+            The ids that were woken, none after the timeout or `interrupt`. None when wake-ups may
+            have been lost, or the store cannot tell whose they are: any session may have news.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached; nothing is followed any more.
+        """
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Makes `wait` return now, or at once when it is called next; from any thread."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+class Store(ABC):
+    """Keeps sessions for several processes, or across restarts.
+
+    A store is plain synchronous code: no event loop, no thread of its own. The library calls it
+    from several threads at once, and never from a thread that runs an event loop where that can be
+    avoided. It decides nothing about sessions beyond what stands here:
+
+    - **Atomic.** A claim, an append, a trim happens wholly or not at all, and before the call
+      returns it is as durable as the store can make it. A read sees one moment.
+    - **Seqs.** Entries of one epoch are numbered without a hole from ``base_seq + 1``.
+    - **Fences.** What carries an older fence than the stored one changes nothing.
+    - **One end.** After an append with an `Ending` nothing is appended to its epoch.
+    - **Time.** Leases and times to live are counted on the store's own clock. What has expired is
+      not to be seen any more, whether or not it was swept.
+    - **Bounds.** The log is the owner's to trim. An append that would find more than four times
+      `max_history_events`, or four times `max_history_bytes`, is refused as `Refusal.FULL`.
+
+    Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; what
+    the call was to do may have been done or not.
+
+    Attributes:
+        scheme: of the URLs that name it.
+    """
+
+    scheme: ClassVar[str]
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Makes sure that the store is there and fit for use; harmless when it was done before.
+
+        Raises:
+            StoreUnavailable: it cannot be reached.
+            InvalidSettings: it is there, but must not be used as it is, and why.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of connections; the next call makes new ones."""
+
+    @abstractmethod
+    def find(self, session_id: str) -> Stored | None:
+        """Returns what is known of an id, a tombstone included."""
+
+    @abstractmethod
+    def claim(self, claim: Claim) -> bool:
+        """Makes, takes over or starts over a session; False when what was expected is not there."""
+
+    @abstractmethod
+    def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
+        """Appends to any number of logs, in their order, each on its own; an answer for each.
+
+        Where `StoreUnavailable` is raised, any of them may have been done: they are to be appended
+        again as they were, and are told apart by `producer_seq` and `once`.
+        """
+
+    @abstractmethod
+    def read(self, positions: Sequence[Position]) -> list[Log | None]:
+        """Reads any number of logs; None for a session that is not there, a `Log` for a tombstone.
+
+        After `history_ttl` the log of an ended session has no entries: its base is the final state.
+        """
+
+    @abstractmethod
+    def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
+        """Returns what is known of each, cheaply: `details` may be empty."""
+
+    @abstractmethod
+    def trim(self, trim: Trim) -> bool:
+        """Cuts a log; False when the epoch or the fence is another one, or the cut is none."""
+
+    @abstractmethod
+    def renew(self, leases: Sequence[Lease]) -> list[bool]:
+        """Renews leases in one call; False for each whose epoch, fence or state is another one.
+
+        Only a running session's is renewed; `ttl` 0 gives it up, so that it has run out.
+        """
+
+    @abstractmethod
+    def overdue(self, age: float, most: int) -> list[Overdue]:
+        """Returns sessions whose lease has run out: somebody has to end them.
+
+        Args:
+            age: seconds since when a running session's lease must have run out; a pending one's
+                only has to have.
+            most: at most so many, the longest overdue first.
+        """
+
+    @abstractmethod
+    def result(self, session_id: str) -> bytes | None:
+        """Returns the encoded result, while it is kept."""
+
+    @abstractmethod
+    def delete(self, session_id: str, ttl: float) -> bool:
+        """Removes an ended session at once and leaves a tombstone; False when none has ended.
+
+        Args:
+            session_id: which one.
+            ttl: seconds for which the tombstone is kept.
+        """
+
+    @abstractmethod
+    def list(
+        self, *, owner: str | None, status: str | None, limit: int, after: str | None
+    ) -> list[Stored]:
+        """Returns sessions in the order of their creation, without tombstones.
+
+        Args:
+            owner: only this owner's; None: everybody's.
+            status: only those in this state.
+            limit: at most so many.
+            after: an id: only what was created after it; an unknown one gives nothing.
+        """
+
+    @abstractmethod
+    def sweep(self, most: int) -> int:
+        """Removes what has expired and is still there, at most so many; returns how many."""
+
+    @abstractmethod
+    def listen(self) -> Listener:
+        """Returns a new listener for the calling thread."""

@@ -29,6 +29,7 @@ The tree::
     │   ├── MethodNotAllowed              ... because its path does not answer its method
     │   └── RequestTooLarge               ... because its body passes the limit
     ├── Draining                          the registry is shutting down
+    ├── StoreUnavailable                  the store cannot be reached, or cannot write
     ├── WrongLoop                         used from a second running event loop
     ├── FollowError                       a client gave up, or could not ask; has ``kind``
     ├── InvalidUrl (ValueError)           not the URL of a session
@@ -73,6 +74,7 @@ __all__ = [
     "SessionError",
     "SessionGone",
     "SessionUnknown",
+    "StoreUnavailable",
     "TokenExpired",
     "TooManySessions",
     "TooManySubscribers",
@@ -391,6 +393,12 @@ class Draining(ProgressError):
     """The registry is shutting down and takes nothing new."""
 
     code = "draining"
+
+
+class StoreUnavailable(ProgressError):
+    """The store cannot be reached, or cannot write; what was asked may have been done or not."""
+
+    code = "store_unavailable"
 
 
 class WrongLoop(ProgressError):

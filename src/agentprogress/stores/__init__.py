@@ -1,1 +1,1 @@
-"""Where sessions are kept."""
+"""Stores of sessions that outlive a process, each in its own module."""

@@ -1,4 +1,4 @@
-"""Keeps sessions in this process: finds them, bounds them, expires them. No thread, no I/O.
+"""The sessions that live in this process alone: found, bounded, expired. No thread, no I/O.
 
 What goes when memory is short, in this order: histories of ended sessions, then what running ones
 hold beyond a small history, then the oldest results nobody follows; then there is no room. The
@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from .._core.wheel import Wheel
-from .._inputs import Question
-from .._record import SessionRecord, Tombstone
-from ..abc import Clock
-from ..errors import TooManySessions
-from ..settings import Settings
+from ._core.wheel import Wheel
+from ._inputs import Question
+from ._record import SessionRecord, Tombstone
+from .abc import Clock
+from .errors import TooManySessions
+from .settings import Settings
 
-__all__ = ["MemoryStore"]
+__all__ = ["LocalSessions"]
 
 # They expire on the same wheel: a record by itself, a tombstone by its id, a question by being
 # settled.
@@ -29,7 +29,7 @@ _RECORD_COST = 10
 _HISTORY_COST = 30
 
 
-class MemoryStore:
+class LocalSessions:
     """Sessions and tombstones by id.
 
     Args:
