@@ -109,11 +109,16 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be in the store for a claim to be granted; another one came first otherwise."""
+    """What must be in the store for a claim to be granted; another one came first otherwise.
+
+    Attributes:
+        lapsed: the session's lease must have run out, too.
+    """
 
     epoch: str
     fence: int
     status: SessionStatus
+    lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,8 @@ class Append:
             nothing and is answered with the seq and the mark of the first.
         mark: what is remembered with `once`.
         only: the states in which it may be done; empty: any but an ended one.
+        lapsed: seconds since when the session's lease must have run out, where that matters;
+            refused as `Refusal.STATUS` otherwise.
         at_head: the head at which it may be done, where that matters.
         status: the state that it leads to; None: the present one.
         lease: seconds for a lease that begins with it; 0 takes the lease away; None leaves it.
@@ -202,6 +209,7 @@ class Append:
     once: str | None = None
     mark: str = ""
     only: Collection[SessionStatus] = ()
+    lapsed: float | None = None
     at_head: int | None = None
     status: SessionStatus | None = None
     lease: float | None = None
@@ -240,7 +248,7 @@ class Refusal(StrEnum):
     ENDED = "ended"
     """It has ended."""
     STATUS = "status"
-    """It is in none of the states asked for."""
+    """It is in none of the states asked for, or its lease has not run out."""
     MOVED = "moved"
     """The head is not where it had to be."""
     FULL = "full"
