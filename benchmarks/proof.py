@@ -111,7 +111,7 @@ async def one_round(
             tasks.start_soon(turns.watch, done)
             swept = registry.stats().swept + sessions
             clock.jump(seconds)
-            while engine_of(registry).store.swept < swept:
+            while engine_of(registry).local.swept < swept:
                 await anyio.lowlevel.checkpoint()
             done.set()
     gc.enable()

@@ -31,10 +31,11 @@ UNFIT_PINS = """\
 If it names a missing requirement, requirements/ no longer fits pyproject.toml: run `make pins`.
 """
 NO_PROGRAMS = """\
-The tests need a Chromium, an nginx, a HAProxy and a Node.js with npm. Missing here: {packages}
+The tests need a Chromium, an nginx, a HAProxy, a redis-server and a Node.js with npm.
+Missing here: {packages}
 On Debian, as root: apt-get install --no-install-recommends {packages}
-Elsewhere: install nginx, HAProxy, Node.js and npm where PATH finds them, and Chromium or Chrome,
-whose program can be named: make test CHROMIUM=/path/to/chrome
+Elsewhere: install nginx, HAProxy, Redis, Node.js and npm where PATH finds them, and Chromium or
+Chrome, whose program can be named: make test CHROMIUM=/path/to/chrome
 """
 OLD_NODE = """\
 The tests need Node.js {needed} or newer, and {node} is {found}: put a newer one first in PATH.
@@ -42,8 +43,8 @@ The tests need Node.js {needed} or newer, and {node} is {found}: put a newer one
 
 # Where Debian has nginx and HAProxy, which only root's PATH may name.
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
-# Packages that bring a service of the same name, and start it.
-SERVICES = ("nginx", "haproxy")
+# Packages that bring a program and a service of the same name, and start it.
+SERVICES = ("nginx", "haproxy", "redis-server")
 NODE_PACKAGES = {"nodejs": "node", "npm": "npm"}
 # The oldest that Vite runs on.
 NODE = (20, 19)
@@ -190,8 +191,8 @@ def node_version() -> str:
 def stop_service(name: str) -> None:
     """Ends a service that its package has just started, now and at the next boot.
 
-    The tests run programs of their own; nobody has asked for one that listens on port 80. Where
-    nothing starts services, as in most containers, both commands have nothing to do.
+    The tests run programs of their own; nobody has asked for one that listens on a well-known port.
+    Where nothing starts services, as in most containers, both commands have nothing to do.
     """
     for program, *arguments in (("invoke-rc.d", name, "stop"), ("update-rc.d", name, "disable")):
         command = as_root(program)

@@ -255,13 +255,13 @@ class Machine(RuleBasedStateMachine):
     def histories_are_within_their_bounds_and_counted_right(self) -> None:
         engine = engine_of(self.registry)
         held = 0
-        for record in engine.store:
+        for record in engine.local:
             frames = retained(self.registry, record.id)
             assert len(frames) <= MAX_EVENTS
             held += sum(len(frame) + 256 for frame in frames) + len(record.life.result or b"")
             if not frames and record.ended:
                 held += len(record.locked(lambda h: h.head_json()))
-        assert engine.store.size_bytes == held
+        assert engine.local.size_bytes == held
 
     @invariant()
     def what_runs_is_there_and_what_expired_is_not(self) -> None:

@@ -70,6 +70,13 @@ DESIGN = {
     "max_short_streams": 3,
     "unknown_timeout": 30,
     "max_message_bytes": 512 * KIB,
+    "store_wait": 30,
+    "lease_ttl": 30,
+    "lost_after": 90,
+    "live_ttl": 7 * 24 * 3600,
+    "news_interval": 15,
+    "max_outbox_events": 10_000,
+    "max_outbox_bytes": 16 * MIB,
 }
 # The design gives no number for these.
 OWN = {
@@ -89,6 +96,12 @@ OWN = {
     "sleep_check_interval": 5,
     "max_buffered_events": 1000,
     "max_buffered_bytes": 4 * MIB,
+    "replica_ttl": 10,
+    "min_store_delay": 0.1,
+    "max_store_delay": 2,
+    "max_append_events": 1000,
+    "max_append_bytes": MIB,
+    "max_deliveries_per_second": 1000,
 }
 FIELDS = dataclasses.fields(Settings)
 

@@ -112,7 +112,7 @@ WRITERS: dict[str, Callable[[Json], bytes]] = {
     "reconnect": lambda f: frames.reconnect(f["retry_after"]),
     "heartbeat": lambda f: frames.heartbeat(
         f["head"],
-        SessionStatus.RUNNING if f["producer"] == "alive" else SessionStatus.WAITING,
+        frames.ProducerState(f["producer"], f.get("cause")),
         frames.Tempo(f["server_time"], f["retry_window"]),
     ),
     "error": lambda f: frames.error(f["code"], f["message"], f.get("retry_after"), f.get("gone")),

@@ -28,12 +28,12 @@ from .errors import (
     SessionEnded,
 )
 
-__all__ = ["SessionInputs"]
+__all__ = ["Answer", "SessionInputs", "resolved"]
 
 _logger = logging.getLogger("agentprogress")
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """An answer that fits: as the job gets it, as JSON, and the event that tells of it."""
 
     value: Any
@@ -64,6 +64,11 @@ class SessionInputs(SessionLog):
         return self._hub
 
     @property
+    def intended(self) -> SessionStatus:
+        """Where its producer has taken it, which a store may have still to hear of."""
+        return self.status
+
+    @property
     def last_answer(self) -> Any:
         """What was answered to the question that the session was suspended with."""
         inputs = self._inputs
@@ -89,12 +94,12 @@ class SessionInputs(SessionLog):
 
     def _admit(self, fence: int) -> Inputs:
         """Returns where a question goes, if one may be asked now; with the lock."""
-        if self.ended:
-            raise SessionEnded(self.id, self.status)
+        if self.closed:
+            raise SessionEnded(self.id, self.intended)
         if fence != self.fence:
             raise SessionConflict(self.id, self.status, "Another owner has taken it.")
-        if self.status is not SessionStatus.RUNNING:
-            raise SessionConflict(self.id, self.status, "Only a running session asks.")
+        if self.intended is not SessionStatus.RUNNING:
+            raise SessionConflict(self.id, self.intended, "Only a running session asks.")
         if self.cancel_requested:
             raise SessionCancelled(self.id, self.life.cancel_reason)
         if self._inputs is None:
@@ -107,6 +112,11 @@ class SessionInputs(SessionLog):
             self._hub.watch(question)
         self.commit()
         self.queue()
+
+    def open_question(self, request_id: str) -> Question | None:
+        """Returns a question that was asked here and has no outcome yet."""
+        with self._lock:
+            return None if self._inputs is None else self._inputs.open.get(request_id)
 
     # Answers
 
@@ -122,14 +132,14 @@ class SessionInputs(SessionLog):
             question = inputs.open.get(request_id) if inputs is not None else None
             if question is None and self._digest_of(request_id) is None:
                 raise InputSettled(self.id, request_id)
-        plain, encoded = self._plain(request_id, value)
+        plain, encoded = self.plain_answer(request_id, value)
         told = digest(plain)
         if question is not None and question.is_due(self._hub.clock.monotonic()):
             question.expire()
         elif question is not None:
-            value = self._read(question, plain, encoded)
-            body = self._told(request_id, plain, by)
-            if self.settle(question, Outcome.ANSWERED, _Answer(value, encoded, told, body)):
+            value = self.read_answer(question, plain, encoded)
+            body = self.told_answer(request_id, plain, by)
+            if self.settle(question, Outcome.ANSWERED, Answer(value, encoded, told, body)):
                 return
         if self._digest_of(request_id) != told:
             raise InputSettled(self.id, request_id)
@@ -138,7 +148,12 @@ class SessionInputs(SessionLog):
         with self._lock:
             return None if self._inputs is None else self._inputs.settled.get(request_id)
 
-    def _plain(self, request_id: str, value: Any) -> tuple[Any, bytes]:
+    def plain_answer(self, request_id: str, value: Any) -> tuple[Any, bytes]:
+        """Returns an answer as plain JSON types, and encoded.
+
+        Raises:
+            InvalidAnswer: it has no JSON form, or is too large.
+        """
         most = self._hub.settings.max_event_bytes
         try:
             plain = plain_value(value, most)
@@ -150,7 +165,12 @@ class SessionInputs(SessionLog):
             raise InvalidAnswer(self.id, request_id, [problem])
         return plain, encoded
 
-    def _read(self, question: Question, plain: Any, encoded: bytes) -> Any:
+    def read_answer(self, question: Question, plain: Any, encoded: bytes) -> Any:
+        """Returns the value of an answer, as the job gets it.
+
+        Raises:
+            InvalidAnswer: it does not fit.
+        """
         try:
             return question.form.read(plain, encoded)
         except ValidationError as error:
@@ -160,7 +180,8 @@ class SessionInputs(SessionLog):
             problems = ["It cannot be checked"]
         raise InvalidAnswer(self.id, question.request_id, problems)
 
-    def _told(self, request_id: str, plain: Any, by: str | None) -> bytes:
+    def told_answer(self, request_id: str, plain: Any, by: str | None) -> bytes:
+        """Returns the body of the event that tells of an answer."""
         wire = {
             "type": "input.resolved",
             "request_id": request_id,
@@ -172,12 +193,12 @@ class SessionInputs(SessionLog):
             return self._hub.encoder.lenient(wire)
         except InvalidEvent:  # `redact` failed: what it was to hide must not leave
             _logger.exception("session %s: an answer is told without its value", self.id)
-            return _resolved(request_id, Outcome.ANSWERED)
+            return resolved(request_id, Outcome.ANSWERED)
 
-    def settle(self, question: Question, outcome: Outcome, answer: _Answer | None = None) -> bool:
+    def settle(self, question: Question, outcome: Outcome, answer: Answer | None = None) -> bool:
         """Gives a question its outcome and tells everybody; False when it had one."""
         request_id = question.request_id
-        body = _resolved(request_id, outcome) if answer is None else answer.body
+        body = resolved(request_id, outcome) if answer is None else answer.body
         with self._lock:
             inputs = self._inputs
             if question.outcome is not None or inputs is None:
@@ -189,7 +210,7 @@ class SessionInputs(SessionLog):
                     inputs.answer = answer.value
                     self.beside_bytes = len(answer.encoded)
             inputs.settle(question, outcome, b"" if answer is None else answer.digest)
-            self._inbox.append(Encoded(self._hub.stamp(), body))
+            self._resolve_as(request_id, body)
             self._account()
             self._closed = [*self._closed, question]
         self.commit()
@@ -201,14 +222,25 @@ class SessionInputs(SessionLog):
 
     # The end of questions
 
+    def _cancel_questions(self) -> None:
+        """Cancels what is open; without the lock."""
+        with self._lock:
+            open_ = [] if self._inputs is None else list(self._inputs.open.values())
+        for question in open_:
+            self.settle(question, Outcome.CANCELLED)
+
+    def _resolve_as(self, request_id: str, body: bytes) -> None:
+        """Tells how a question was settled; with the lock."""
+        self._inbox.append(Encoded(self._hub.stamp(), body))
+
     def _withdraw(self) -> None:
         """Cancels what is open and says so; with the lock, by somebody who calls `_let_go`."""
         inputs = self._inputs
         if inputs is not None:
             for question in list(inputs.open.values()):
                 inputs.settle(question, Outcome.CANCELLED)
-                body = _resolved(question.request_id, Outcome.CANCELLED)
-                self._inbox.append(Encoded(self._hub.stamp(), body))
+                request_id = question.request_id
+                self._resolve_as(request_id, resolved(request_id, Outcome.CANCELLED))
                 self._closed = [*self._closed, question]
 
     def _forget_inputs(self) -> None:
@@ -239,7 +271,8 @@ class SessionInputs(SessionLog):
                 question.wake()
 
 
-def _resolved(request_id: str, outcome: Outcome) -> bytes:
+def resolved(request_id: str, outcome: Outcome) -> bytes:
+    """Returns the body of the event that tells how a question was settled."""
     return encode_json(
         {"type": "input.resolved", "request_id": request_id, "outcome": outcome.value}
     )

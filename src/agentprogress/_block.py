@@ -24,11 +24,11 @@ from .errors import EventTooLarge, InvalidEvent, PublicError, SessionCancelled
 from .session import ProgressSession
 
 if TYPE_CHECKING:
-    from ._creation import SessionOptions
+    from ._describing import SessionOptions
     from ._engine import Engine
     from .step import Scope
 
-__all__ = ["SERVER_SHUTDOWN", "Job", "SessionBlock"]
+__all__ = ["SHUTDOWN", "Job", "SessionBlock"]
 
 
 _logger = logging.getLogger("agentprogress")
@@ -53,8 +53,11 @@ class SessionBlock:
         self._canceller: _TaskCanceller | _ScopeCanceller | None = None
 
     def __enter__(self) -> ProgressSession:
-        self._producer = self._engine.begin(self._options)
-        session = ProgressSession(self._producer)
+        return self._enter(self._engine.begin(self._options))
+
+    def _enter(self, producer: Producer) -> ProgressSession:
+        self._producer = producer
+        session = ProgressSession(producer)
         self._outer = enter_scope(session)
         return session
 
@@ -65,6 +68,13 @@ class SessionBlock:
         traceback: TracebackType | None,
     ) -> bool | None:
         assert self._producer is not None
+        swallowed = self._leave(exc)
+        self._engine.settle_sync(self._producer.record)
+        return swallowed
+
+    def _leave(self, exc: BaseException | None) -> bool | None:
+        """Gives the verdict; True when the exception is no one's business any more."""
+        assert self._producer is not None
         leave_scope(self._outer)
         self._outer = None
         if exc is not None and other_than_suspension(exc, self._producer.record.id) is None:
@@ -73,7 +83,7 @@ class SessionBlock:
         return None
 
     async def __aenter__(self) -> ProgressSession:
-        session = self.__enter__()
+        session = self._enter(await self._engine.begin_here(self._options))
         self._canceller = _canceller()
         session.on_cancel(self._canceller.request)
         return session
@@ -84,20 +94,29 @@ class SessionBlock:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        assert self._producer is not None
+        try:
+            return self._leave_task(exc)
+        finally:
+            # Even a block that is being cancelled waits for its end to be stored.
+            with anyio.CancelScope(shield=True):
+                await self._engine.settle(self._producer.record)
+
+    def _leave_task(self, exc: BaseException | None) -> bool | None:
         assert self._canceller is not None
         assert self._producer is not None
         try:
             obeyed = self._canceller.leave(exc)
         except BaseException as left:
             # A scope hands on what it did not ask for: the other errors of a group, say.
-            if self.__exit__(type(left), left, left.__traceback__):
+            if self._leave(left):
                 return True
             raise
         if not obeyed:
-            return self.__exit__(exc_type, exc, traceback)
+            return self._leave(exc)
         record = self._producer.record
         cancelled = SessionCancelled(record.id, record.life.cancel_reason)
-        self.__exit__(SessionCancelled, cancelled, None)
+        self._leave(cancelled)
         raise cancelled from None
 
 
@@ -202,10 +221,17 @@ class Job:
 
     def abandon(self) -> None:
         """Ends the session of a function that will not run, or not run on: its loop is gone."""
-        self._producer.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
+        self._producer.close(SHUTDOWN)
 
     async def run(self) -> None:
-        """Runs the function and ends its session, whatever happens."""
+        """Runs the function and ends its session, whatever happens; the end is stored by then."""
+        try:
+            await self._run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._engine.settle(self.record)
+
+    async def _run(self) -> None:
         outer = enter_scope(self.session)
         self.session.on_cancel(self.cancel)
         try:
@@ -276,7 +302,7 @@ def _judge(
         producer.close(*_completed(producer))
     elif _is_cancellation(exc, record.id) or (retries and record.cancel_requested):
         if draining:
-            producer.close({"type": "session.failed", "error": SERVER_SHUTDOWN})
+            producer.close(SHUTDOWN)
         else:
             reason = record.life.cancel_reason
             producer.close({"type": "session.cancelled", "reason": reason})
@@ -342,8 +368,9 @@ UNTELLABLE = {
     "retryable": False,
 }
 
-SERVER_SHUTDOWN = {
+_SERVER_SHUTDOWN = {
     "code": "server_shutdown",
     "message": "The server shut down while the job was running.",
     "retryable": True,
 }
+SHUTDOWN: dict[str, Any] = {"type": "session.failed", "error": _SERVER_SHUTDOWN}

@@ -219,7 +219,7 @@ class Driver(SubscriberBase):
             return None
         if due is Due.HEARTBEAT:
             record = self.record
-            self._connection.heartbeat(record.history.head, record.status, self._tempo())
+            self._connection.heartbeat(record.history.head, record.producer_state, self._tempo())
         if due is not None:
             self.wake()
         self._scheduled = self._connection.deadline

@@ -71,6 +71,8 @@ class Endpoints:
         """Whether the process takes anybody in."""
         if self._engine.draining:
             return json_response(503, {"status": "draining"})
+        if not self._engine.store_available:
+            return json_response(503, {"status": "store_unavailable"})
         return json_response(200, {"status": "ok"})
 
     async def view(self, request: Request, found: Target) -> Response:
@@ -88,12 +90,8 @@ class Endpoints:
         most = self._engine.settings.max_listed_sessions
         limit = max(1, int(request.number("limit", most, most)))
         status, after = query.get("status"), query.get("after")
-        known = after is None or self._goes_on_after(after, owner)
-        sessions = (
-            self._registry.list(owner=owner, status=status, limit=limit, after=after)
-            if known
-            else []
-        )
+        known = after is None or await self._goes_on_after(after, owner)
+        sessions = await self._engine.listed(owner, status, limit, after) if known else []
         full = len(sessions) == limit
         return json_response(
             200,
@@ -103,10 +101,10 @@ class Endpoints:
             },
         )
 
-    def _goes_on_after(self, after: str, owner: str | None) -> bool:
+    async def _goes_on_after(self, after: str, owner: str | None) -> bool:
         """False for what is not theirs: else one could ask which ids exist."""
         try:
-            return owner is None or self._engine.record(after).life.owner == owner
+            return owner is None or (await self._engine.find(after)).life.owner == owner
         except ProgressError:
             return False
 
@@ -172,8 +170,9 @@ class Endpoints:
         while wait > 0 and not record.ended and not self._engine.draining:
             await self._wait(record, access, wait)
             wait = until - self._engine.clock.monotonic()
-        if record.life.result is not None:
-            return Response(200, record.life.result)
+        result = await self._engine.result(record)
+        if result is not None:
+            return Response(200, result)
         if not record.ended:
             again = retry_header(self._engine.retry_window())
             return json_response(202, {"status": record.status}, again)
@@ -208,7 +207,7 @@ class Endpoints:
         if reason is not None and not isinstance(reason, str):
             raise InvalidRequest("reason must be a text.")
         ended = record.ended
-        record.request_cancel(reason, access.principal)
+        await self._engine.cancel(record, reason, access.principal)
         told = {
             "session_id": record.id,
             "status": record.status,
@@ -222,7 +221,7 @@ class Endpoints:
         fields = self._fields(request)
         if "value" not in fields:
             raise InvalidRequest('The body must be a JSON object with the answer: {"value": …}.')
-        record.answer(found.request_id, fields["value"], access.principal)
+        await self._engine.answer(record, found.request_id, fields["value"], access.principal)
         told = {"session_id": record.id, "request_id": found.request_id, "outcome": "answered"}
         return json_response(202, told)
 

@@ -4,38 +4,44 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import anyio
 
-from ._block import SERVER_SHUTDOWN, Job
+from ._backing import Backing
+from ._block import SHUTDOWN, Job
 from ._clock import Stamp, SystemClock
-from ._core.cursor import check_session_id, process_tag
 from ._core.encode import Encoder, Redact
 from ._core.frames import retry_window
 from ._core.states import SessionStatus
-from ._creation import Creation, SessionOptions
+from ._describing import SessionOptions
+from ._durable import DurableSessions
 from ._host import Host
-from ._ids import ProcessTag
+from ._in_process import InProcess
 from ._inputs import Question
 from ._local import LocalSessions
 from ._producer import Producer
-from ._record import Joined, SessionRecord, SubscriberBase, Tombstone
+from ._record import Joined, SessionRecord, SubscriberBase
+from ._replica import Replica
 from ._wakeup import LoopRef, Wakeup
-from .abc import Clock
+from .abc import Clock, Store
 from .errors import (
     Draining,
-    SessionUnknown,
+    SessionConflict,
+    StoreUnavailable,
     TooManySubscribers,
     WrongLoop,
-    WrongProcess,
 )
 from .info import SessionInfo
 from .session import ProgressSession
 from .settings import Settings
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "OnShutdown"]
+
+T = TypeVar("T")
+
+OnShutdown = Literal["fail", "detach"]
 
 _logger = logging.getLogger("agentprogress")
 
@@ -48,7 +54,10 @@ class Engine:
         clock: all time comes from it.
         encoder: for all events.
         stamp: the present time for an event.
-        store: the sessions.
+        local: what lives in this process alone, and what expires in it.
+        backing: where the sessions live.
+        durable: the same, where that is a store.
+        on_shutdown: what becomes of a store's sessions that run here when the process shuts down.
         draining: whether it is shutting down.
         detached: connections given up because a write was blocked too long.
         unanswered: connections closed because a heartbeat was not answered.
@@ -56,21 +65,31 @@ class Engine:
         on_answer: callbacks when a suspended session has what it waits for, or never will.
     """
 
-    def __init__(self, settings: Settings, redact: Redact | None, clock: Clock | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        redact: Redact | None,
+        clock: Clock | None,
+        store: Store | None = None,
+        on_shutdown: OnShutdown = "fail",
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.encoder = Encoder(settings, redact)
         self.stamp = Stamp(self.clock)
-        self.store = LocalSessions(settings, self.clock, self._gone)
+        self.local = LocalSessions(settings, self.clock, self._gone)
         self.draining = False
         self.detached = 0
         self.unanswered = 0
         self.on_end: list[Callable[[SessionInfo], object]] = []
         self.on_answer: list[Callable[[SessionInfo], object]] = []
-        self._tag = ProcessTag()
-        self._creation = Creation(self, self.store, self._tag)
         # Held while a session is created and while the host may change.
         self._lock = threading.RLock()
+        self.durable = None if store is None else DurableSessions(self, store)
+        self.backing: Backing = self.durable or InProcess(
+            self, self.local, self._lock, self._sweep_without_host
+        )
+        self.on_shutdown: OnShutdown = on_shutdown
         self._host: Host | None = None
         self._jobs: dict[SessionRecord, Job] = {}
         self._jobless: Wakeup | None = None
@@ -81,24 +100,35 @@ class Engine:
     def begin(self, options: SessionOptions) -> Producer:
         """Begins the session that the options describe; `open` and `start` end in it."""
         self.try_host()
-        self._sweep_without_host()
-        with self._lock:
-            self._check_new(options)
-            return self._creation.begin(options)
+        self._refuse_when_draining()
+        return self.backing.begin(options)
+
+    async def begin_here(self, options: SessionOptions) -> Producer:
+        """`begin`, where an event loop has other things to do than to wait for a store."""
+        self.try_host()
+        self._refuse_when_draining()
+        return await self._ask(self.backing.begin, options)
 
     def reserve(self, options: SessionOptions) -> Producer:
         """Returns a producer of a session that is there, or pending from now on."""
-        self._sweep_without_host()
-        with self._lock:
-            self._check_new(options)
-            return self._creation.reserve(options)
+        self._refuse_when_draining()
+        return self.backing.reserve(options)
 
-    def _check_new(self, options: SessionOptions) -> None:
+    async def reserve_here(self, options: SessionOptions) -> Producer:
+        """`reserve`, where an event loop has other things to do."""
+        self.try_host()
+        self._refuse_when_draining()
+        return await self._ask(self.backing.reserve, options)
+
+    async def _ask(self, function: Callable[..., T], *args: Any) -> T:
+        """Calls what waits for a store where there is one."""
+        if self.durable is None:
+            return function(*args)
+        return await self.durable.run(function, *args)
+
+    def _refuse_when_draining(self) -> None:
         if self.draining:
             raise Draining
-        session_id = options.get("session_id")
-        if session_id is not None:
-            self._refuse_foreign(session_id)
 
     def start(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: SessionOptions
@@ -134,20 +164,36 @@ class Engine:
         Raises:
             SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: there is none.
         """
-        check_session_id(session_id)
-        self._refuse_foreign(session_id)
-        self._sweep_without_host()
-        found = self.store.find(session_id)
-        if found is None:
-            raise SessionUnknown(session_id)
-        if isinstance(found, Tombstone):
-            raise found.error()
-        return found
+        return self.backing.record(session_id)
 
-    def _refuse_foreign(self, session_id: str) -> None:
-        tag = process_tag(session_id)
-        if tag is not None and tag != self._tag():
-            raise WrongProcess(session_id)
+    async def find(self, session_id: str, cursor: str | None = None) -> SessionRecord:
+        """`record`, where an event loop has other things to do than to wait for a store.
+
+        Args:
+            session_id: whose.
+            cursor: of somebody who wants to go on after it.
+        """
+        return await self.backing.find(session_id, cursor)
+
+    async def result(self, record: SessionRecord) -> bytes | None:
+        """Returns a session's encoded result, if it has one."""
+        return await self._ask(self.backing.result, record)
+
+    async def listed(
+        self, owner: str | None, status: str | None, limit: int, after: str | None
+    ) -> list[SessionInfo]:
+        """Returns sessions in the order of their creation."""
+        return await self._ask(self.backing.listed, owner, status, limit, after)
+
+    async def cancel(self, record: SessionRecord, reason: str | None, by: str | None) -> bool:
+        """Asks a session to stop."""
+        return await self._ask(record.request_cancel, reason, by)
+
+    async def answer(
+        self, record: SessionRecord, request_id: str, value: Any, by: str | None
+    ) -> None:
+        """Answers a question."""
+        await self._ask(record.answer, request_id, value, by)
 
     def delete(self, session_id: str) -> None:
         """Removes a session now; one that has not ended is cancelled first."""
@@ -155,12 +201,33 @@ class Engine:
         if not record.ended:
             record.request_cancel("deleted", None)
             record.transition({"type": "session.cancelled", "reason": "deleted"})
-        self.store.remove(record)
+            self.settle_sync(record)
+        self.backing.delete(record)
 
     @property
     def dropped(self) -> int:
         """Events that came too late or could not be encoded, of all sessions ever."""
-        return self._dropped + sum(record.dropped for record in self.store)
+        return self._dropped + sum(record.dropped for record in self.backing.records())
+
+    @property
+    def waiting(self) -> int:
+        """Events that the store has still to take."""
+        return 0 if self.durable is None else self.durable.waiting
+
+    @property
+    def store_available(self) -> bool:
+        """False while the store cannot be reached."""
+        return self.durable is None or self.durable.line.down is None
+
+    async def stop(self) -> None:
+        """Ends the threads, when what waits for the store is there."""
+        if self.durable is not None:
+            await self.durable.run(self.durable.stop, self.settings.close_flush_timeout)
+
+    def stop_sync(self) -> None:
+        """The same for code without an event loop."""
+        if self.durable is not None:
+            self.durable.stop(self.settings.close_flush_timeout)
 
     # Following
 
@@ -189,13 +256,19 @@ class Engine:
             if principal is not None and record.audience.of(principal) >= most:
                 raise TooManySubscribers("You follow this session too many times already.")
             host.take_in(subscriber)
-            return record.join(subscriber, cursor)
+            joined = record.join(subscriber, cursor)
+        if isinstance(record, Replica) and self.durable is not None:
+            self.durable.used(record)
+        return joined
 
     def dismiss(self, subscriber: SubscriberBase) -> None:
         """Forgets a subscriber."""
-        subscriber.record.leave(subscriber)
+        record = subscriber.record
+        record.leave(subscriber)
         if self._host is not None:
             self._host.forget(subscriber)
+        if isinstance(record, Replica) and self.durable is not None:
+            self.durable.used(record)
 
     def retry_window(self) -> float:
         """Returns the seconds over which clients should spread their return."""
@@ -224,7 +297,7 @@ class Engine:
                     return host
                 if host.in_use:
                     raise WrongLoop
-            fresh = Host(self.settings, self.clock, self.store, self._never_started)
+            fresh = Host(self.settings, self.clock, self.local, self._never_started)
             if host is not None:
                 if host.loop.is_over():
                     for job in list(self._jobs.values()):
@@ -233,6 +306,11 @@ class Engine:
             self._host = fresh
             fresh.launch()
             return fresh
+
+    def live_host(self) -> Host | None:
+        """Returns the host, wherever it runs; None where none does."""
+        host = self._host
+        return host if host is not None and host.alive else None
 
     def host_here(self) -> Host | None:
         """Returns the host on the running loop; None where another running loop is served."""
@@ -255,7 +333,7 @@ class Engine:
     def _sweep_without_host(self) -> None:
         # Without a loop there is no task that could: those who come and ask do it.
         if self._host is None or not self._host.alive:
-            self.store.sweep(self._never_started)
+            self.local.sweep(self._never_started)
 
     def drain_soon(self, then: Callable[[], object]) -> bool:
         """Ends what runs here and tells everybody, then calls back in the loop.
@@ -291,10 +369,13 @@ class Engine:
     async def _part(self) -> None:
         """Ends what runs here, and gives those who follow the time to hear of it."""
         self.draining = True
-        records = list(self.store)
-        for record in records:
-            for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
-                record.transition({"type": "session.failed", "error": SERVER_SHUTDOWN}, only=status)
+        records = self.backing.records()
+        if self.durable is None:
+            for record in records:
+                for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
+                    record.transition(SHUTDOWN, only=status)
+        else:
+            await self.durable.part(detach=self.on_shutdown == "detach")
         for job in list(self._jobs.values()):
             job.cancel()
         host = self._host
@@ -313,7 +394,7 @@ class Engine:
             deadline = self.clock.monotonic() + self.settings.flush_timeout
             await self.clock.wait(told.event, deadline)
 
-    async def _tell_followers(self, host: Host, records: list[SessionRecord]) -> None:
+    async def _tell_followers(self, host: Host, records: Sequence[SessionRecord]) -> None:
         for record in records:
             if record.subscribers:
                 host.publish(record)
@@ -328,31 +409,31 @@ class Engine:
         return host is not None and host.enqueue(record)
 
     def account(self, record: SessionRecord, size_bytes: int) -> None:
-        self.store.account(record, size_bytes)
+        self.local.account(record, size_bytes)
 
     def relieve(self) -> None:
-        if self.store.crowded:
-            self.store.relieve()
+        if self.local.crowded:
+            self.local.relieve()
 
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         if status.ended:
-            self.store.ended(record)
+            self.local.ended(record)
             self._tell(self.on_end, record, "on_end")
         elif status is SessionStatus.PENDING:
-            self.store.expire_pending(record)
+            self.local.expire_pending(record)
         else:
-            self.store.started(record)
+            self.local.started(record)
         if self._host is not None:
             self._host.wake()
 
     def watch(self, question: Question) -> None:
-        self.store.watch(question)
+        self.local.watch(question)
         self.try_host()
         if self._host is not None:
             self._host.wake()
 
     def unwatch(self, question: Question) -> None:
-        self.store.unwatch(question)
+        self.local.unwatch(question)
 
     def answered(self, record: SessionRecord) -> None:
         self._tell(self.on_answer, record, "on_answer")
@@ -370,7 +451,7 @@ class Engine:
                 _logger.exception("session %s: an %s callback failed", record.id, name)
 
     async def flush(self, record: SessionRecord) -> None:
-        record.commit()
+        await self._store(record)
         # A producer that flushes now and then lets the loop go on, whether or not anybody follows.
         await anyio.lowlevel.checkpoint()
         host = self._host
@@ -397,8 +478,37 @@ class Engine:
             else:
                 host.loop.call_soon(record.audience.give_up_on_slow)
 
+    async def _store(self, record: SessionRecord) -> None:
+        """Returns when everything emitted so far is stored.
+
+        Raises:
+            SessionConflict: another owner has taken the session.
+            StoreUnavailable: the store did not take it in time; it goes on to be tried.
+        """
+        if not isinstance(record, Replica) or self.durable is None:
+            record.commit()
+            return
+        done = await self.durable.stored(record, self.settings.store_wait)
+        _refuse_unstored(record, done=done, seconds=self.settings.store_wait)
+
+    async def settle(self, record: SessionRecord) -> None:
+        """Waits for a session's end to be stored; one that is not in time is told in the log."""
+        if isinstance(record, Replica) and self.durable is not None:
+            timeout = self.settings.close_flush_timeout
+            _log_unstored(record, done=await self.durable.stored(record, timeout), seconds=timeout)
+
+    def settle_sync(self, record: SessionRecord) -> None:
+        """The same for code without an event loop."""
+        if isinstance(record, Replica) and self.durable is not None:
+            timeout = self.settings.close_flush_timeout
+            _log_unstored(record, done=self.durable.stored_sync(record, timeout), seconds=timeout)
+
     def flush_sync(self, record: SessionRecord, timeout: float) -> None:
-        record.commit()
+        if isinstance(record, Replica) and self.durable is not None:
+            done = self.durable.stored_sync(record, timeout)
+            _refuse_unstored(record, done=done, seconds=timeout)
+        else:
+            record.commit()
         host = self._host
         if host is None or not host.alive or not record.subscribers:
             return
@@ -420,6 +530,20 @@ class Engine:
         job = self._jobs.get(record)
         if job is not None:
             job.cancel()
+
+
+def _refuse_unstored(record: Replica, *, done: bool, seconds: float) -> None:
+    if record.fenced:
+        raise SessionConflict(record.id, record.status, "Another owner has taken it.")
+    if not done:
+        raise StoreUnavailable(f"The store did not take all events within {seconds:g} s.")
+
+
+def _log_unstored(record: Replica, *, done: bool, seconds: float) -> None:
+    if not done:
+        _logger.error(
+            "session %s: the store did not take its last events within %g s", record.id, seconds
+        )
 
 
 def _publish_for(host: Host, record: SessionRecord, done: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from ._http import Request
 from ._ids import hash_token
 from ._record import SessionRecord
 from .access import Access, AccessRequest, Action, Authorize, allow_generated_ids, ask
-from .errors import ProgressError, WrongProcess
+from .errors import ProgressError, StoreUnavailable, WrongProcess
 from .info import SessionInfo
 
 __all__ = ["Gate"]
@@ -50,10 +50,10 @@ class Gate:
         """
         record = info = None
         try:
-            record = self._engine.record(session_id)
+            record = await self._engine.find(session_id, request.cursor)
             info = SessionInfo.of(record)
-        except WrongProcess:
-            # Its tag says so, not the session: whether access would be given is not for us to say.
+        except (WrongProcess, StoreUnavailable):
+            # Not the session says so: whether access would be given is not for us to say.
             raise
         except ProgressError:
             pass
@@ -61,7 +61,7 @@ class Gate:
             action, session_id, info, request.connection, _has_control_token(request, record)
         )
         access = await self._ask(question)
-        return self._engine.record(session_id), access
+        return await self._engine.find(session_id, request.cursor), access
 
     async def _ask(self, question: AccessRequest) -> Access:
         return await ask(self._authorize, question, self._engine.clock.wall())

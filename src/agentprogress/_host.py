@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
+import itertools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -89,8 +91,9 @@ class Host:
         self._remote = 0
         self._parted: Wakeup | None = None
         self._touched: deque[SessionRecord] = deque()
-        # All intervals are the same, so the tick that is due next is always first.
-        self._ticks: deque[tuple[float, SessionRecord]] = deque()
+        # A heap; the number keeps records from being compared.
+        self._ticks: list[tuple[float, int, SessionRecord]] = []
+        self._order = itertools.count()
         self._group: TaskGroup | None = None
         self._tasks: dict[_Task, None] = {}
         self._unbegun: dict[_Task, None] = {}
@@ -142,7 +145,7 @@ class Host:
         for member in list(other.members):
             member.record.leave(member)
             other.forget(member)
-        records = [*other._touched, *(record for _, record in other._ticks)]
+        records = [*other._touched, *(record for _, _, record in other._ticks)]
         other._touched.clear()
         other._ticks.clear()
         for record in records:
@@ -290,7 +293,7 @@ class Host:
         for _ in range(_PUBLICATIONS):
             if not self._ticks or self._ticks[0][0] > now:
                 break
-            _, record = self._ticks.popleft()
+            record = heapq.heappop(self._ticks)[2]
             record.waits_for_tick = False
             if not self.publish(record):
                 record.rest()
@@ -304,6 +307,7 @@ class Host:
         published = record.publish()
         if published and not record.waits_for_tick:
             record.waits_for_tick = True
-            self._ticks.append((self._clock.monotonic() + self._settings.delivery_interval, record))
+            due = self._clock.monotonic() + record.delivery_interval
+            heapq.heappush(self._ticks, (due, next(self._order), record))
             self._wakeup.set()
         return published

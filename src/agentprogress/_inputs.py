@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from ._core.jsonable import clean_text, is_list, is_object
+from ._core.jsonable import clean_text, encode_json, is_list, is_object
 from ._wakeup import Wakeup
 from .errors import (
     InputExpired,
+    InvalidAnswer,
     SessionCancelled,
     SessionConflict,
     SessionEnded,
@@ -171,7 +172,16 @@ class Question:
         wake: called once when it is settled, without any lock.
     """
 
-    __slots__ = ("deadline", "form", "outcome", "record", "request_id", "value", "wake")
+    __slots__ = (
+        "_problem",
+        "deadline",
+        "form",
+        "outcome",
+        "record",
+        "request_id",
+        "value",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -188,10 +198,18 @@ class Question:
         self.wake = wake
         self.outcome: Outcome | None = None
         self.value: Any = None
+        self._problem: InvalidAnswer | None = None
 
     def is_due(self, now: float) -> bool:
         """True when the time to answer is over."""
         return self.deadline is not None and now >= self.deadline
+
+    def take(self, plain: Any) -> None:
+        """Takes an answer that was accepted elsewhere, where only its schema was known."""
+        try:
+            self.value = self.record.read_answer(self, plain, encode_json(plain))
+        except InvalidAnswer as problem:
+            self._problem = problem
 
     def expire(self) -> None:
         """Settles it for want of an answer, unless it is settled."""
@@ -234,6 +252,8 @@ class Question:
 
     def _answer(self) -> Any:
         record = self.record
+        if self._problem is not None:
+            raise self._problem
         if self.outcome is Outcome.ANSWERED:
             return self.value
         if self.outcome is Outcome.EXPIRED:

@@ -72,6 +72,7 @@ class Life:
         plan: the planned steps' wire objects.
         unstarted: ids of planned steps that this attempt has not started, by kind and name.
         control_hash: of the token that allows to control it.
+        answer: as JSON, to the question that a store's session was suspended with.
     """
 
     created_at: str
@@ -89,4 +90,5 @@ class Life:
     error: dict[str, Any] | None = None
     result: bytes | None = None
     cancel_reason: str | None = None
+    answer: Any = None
     on_cancel: list[Callable[[], object]] | None = None

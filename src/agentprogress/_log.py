@@ -41,6 +41,7 @@ class SessionLog(ABC):
         id: the session's.
         history: the log of this epoch.
         ended: true once the terminal event is in the log.
+        closed: true once nothing more is taken: the terminal event is there, or on its way.
         dropped: events that came too late or could not be encoded.
         beside_bytes: what the session holds besides its history.
     """
@@ -58,6 +59,7 @@ class SessionLog(ABC):
         "_released",
         "_wanted",
         "beside_bytes",
+        "closed",
         "dropped",
         "ended",
         "history",
@@ -79,12 +81,13 @@ class SessionLog(ABC):
         self.id = session_id
         self.history = History(session_id, epoch, hub.settings)
         self.ended = False
+        self.closed = False
         self.dropped = 0
         self.beside_bytes = 0
 
     def put(self, entry: Entry) -> None:
         """Takes an event from any thread; never waits."""
-        if self.ended:
+        if self.closed:
             self.drop("emitted after the end")
             return
         inbox = self._inbox
@@ -157,7 +160,7 @@ class SessionLog(ABC):
         count = min(most, len(self._inbox))
         entries = self._inbox[:count]
         del self._inbox[:count]
-        if self.ended:
+        if self.closed:
             self.dropped += count
             return
         if self._outbox is None:

@@ -96,8 +96,8 @@ class Producer:
 
     def refuse_late(self) -> None:
         """Raises what a strict call after the end, or after another owner's beginning, deserves."""
-        if self.record.ended:
-            raise SessionEnded(self.record.id, self.record.status)
+        if self.record.closed:
+            raise SessionEnded(self.record.id, self.record.intended)
         self.refuse_fenced()
 
     def refuse_fenced(self) -> None:

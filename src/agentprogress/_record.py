@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 
 from ._asking import SessionInputs
 from ._core.batch import Batch
+from ._core.frames import ALIVE, WAITING, ProducerState
 from ._core.history import Joined, Missed, Resume
 from ._core.jsonable import encode_json
 from ._core.outbox import Encoded
 from ._core.states import TERMINAL, TERMINAL_EVENTS, SessionStatus, next_status
 from ._following import Audience, Ended, Moved, Resync, SubscriberBase, Tombstone
-from ._inputs import Outcome, Question
+from ._inputs import Question
 from ._life import Hub, Life
 from .codes import CODES
 from .errors import InvalidEvent
@@ -113,11 +114,15 @@ class SessionRecord(SessionInputs):
             lambda: self._postpone(wire, result, only),
         )
         if status is not None:
-            self._hub.transitioned(self, status)
-            self.queue()
+            self._moved(status)
         self._settled()
         self._let_go()
         return status is not None
+
+    def _moved(self, status: SessionStatus) -> None:
+        """Tells the registry of a move; without the lock."""
+        self._hub.transitioned(self, status)
+        self.queue()
 
     def _encode(self, wire: dict[str, Any]) -> bytes:
         try:
@@ -157,7 +162,7 @@ class SessionRecord(SessionInputs):
         return status
 
     def _end(self, time: str, result: bytes | None, error: dict[str, Any] | None) -> None:
-        self.ended = True
+        self.ended = self.closed = True
         life = self.life
         life.ended_at = time
         life.result = result
@@ -195,7 +200,7 @@ class SessionRecord(SessionInputs):
             self.fence += 1
 
         self._turn(act, _refuse_nested)
-        self._hub.transitioned(self, SessionStatus.WAITING)
+        self._moved(SessionStatus.WAITING)
         self._let_go()
         self._asked(question)
 
@@ -218,8 +223,7 @@ class SessionRecord(SessionInputs):
 
         moved = self._turn(act, _refuse_nested)
         if moved:
-            self._hub.transitioned(self, SessionStatus.RUNNING)
-            self.queue()
+            self._moved(SessionStatus.RUNNING)
         self._settled()
         self._let_go()
         return moved
@@ -249,10 +253,7 @@ class SessionRecord(SessionInputs):
                 return True
         body = self._encode({"type": "cancel.requested", "reason": reason, "by": by})
         self.put(Encoded(self._hub.stamp(), body))
-        with self._lock:
-            open_ = [] if self._inputs is None else list(self._inputs.open.values())
-        for question in open_:
-            self.settle(question, Outcome.CANCELLED)
+        self._cancel_questions()
         for callback in callbacks:
             self._call_back(callback)
         return True
@@ -352,7 +353,7 @@ class SessionRecord(SessionInputs):
         """
         self._queued = False
         self.commit()
-        over = self.ended, self.gone is not None, self.successor is not None
+        over = self._over
         news = (self.history.head, *over)
         if news == self._published:
             return False
@@ -360,6 +361,21 @@ class SessionRecord(SessionInputs):
         if self._audience is not None:
             self._audience.tell(self.history.head, everybody=any(over))
         return True
+
+    @property
+    def _over(self) -> tuple[bool, ...]:
+        """Whether there is something that everybody has to hear, wherever they are."""
+        return self.ended, self.gone is not None, self.successor is not None
+
+    @property
+    def delivery_interval(self) -> float:
+        """Seconds between two publications of a busy session."""
+        return self._hub.settings.delivery_interval
+
+    @property
+    def producer_state(self) -> ProducerState:
+        """What heartbeats say of the producer."""
+        return ALIVE if self.status is SessionStatus.RUNNING else WAITING
 
 
 def _refuse_nested() -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -357,15 +357,16 @@ class Listener(ABC):
         """
 
     @abstractmethod
-    def wait(self, timeout: float) -> Collection[str] | None:
+    def wait(self, timeout: float) -> Mapping[str, str] | None:
         """Waits for wake-ups.
 
         Args:
             timeout: seconds, at most so long.
 
         Returns:
-            The ids that were woken, none after the timeout or `interrupt`. None when wake-ups may
-            have been lost, or the store cannot tell whose they are: any session may have news.
+            By id the sessions that were woken, each with the cursor of its head that came with the
+            wake-up, or ``""``; none after the timeout or `interrupt`. None when wake-ups may have
+            been lost, or the store cannot tell whose they are: any session may have news.
 
         Raises:
             StoreUnavailable: the store cannot be reached; nothing is followed any more.

@@ -72,6 +72,8 @@ class RegistryStats:
         unanswered: connections closed because a heartbeat was not answered (code 4102).
         stalled: seconds for which the event loop was found blocked.
         draining: whether the registry is shutting down.
+        waiting: events that a store has still to take.
+        store_available: false while a store cannot be reached.
     """
 
     sessions: dict[str, int]
@@ -85,3 +87,5 @@ class RegistryStats:
     unanswered: int
     stalled: float
     draining: bool
+    waiting: int = 0
+    store_available: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -13,16 +14,17 @@ from pydantic_core import from_json
 from ._block import SessionBlock
 from ._core.encode import Redact
 from ._core.states import SessionStatus
-from ._creation import SessionOptions, check_options
-from ._engine import Engine
+from ._describing import SessionOptions, check_options
+from ._engine import Engine, OnShutdown
 from ._given import refuse_async, text_or_none
 from ._producer import Producer
-from .abc import Clock
+from .abc import Clock, Store
 from .errors import SessionConflict
 from .info import RegistryStats, SessionInfo
 from .session import ProgressSession, SessionHandle
 from .settings import Settings
 from .snapshot import SessionSnapshot
+from .stores import open_store
 from .subscription import Subscription
 
 __all__ = ["SessionOptions", "SessionRegistry"]
@@ -31,13 +33,19 @@ C = TypeVar("C", bound=Callable[[SessionInfo], object])
 
 
 class SessionRegistry:
-    """All sessions of one process.
+    """All sessions of one process, or those of a store that processes share.
 
     It needs no event loop to emit into, none to be made, and starts what it needs on the first loop
-    that follows a session. ``async with registry`` drains it at the end; entering is optional.
+    that follows a session. ``async with registry`` drains it at the end, ``with registry`` in code
+    without a loop; entering is optional.
 
     Args:
         settings: every number; defaults when absent.
+        store: where sessions live: ``"sqlite:///progress.db"`` (a file), ``"redis://…"`` (Redis 7
+            or Valkey, also ``rediss`` and ``unix``) or a `Store`; None: in this process alone.
+        on_shutdown: what becomes of a store's sessions that run here when the registry is
+            drained: ``"fail"`` ends them with ``server_shutdown``, ``"detach"`` leaves them to a
+            process that opens them with ``existing="resume"``.
         redact: rewrites each event's wire object before it is encoded. The default masks values
             whose key looks like a password, secret, token, API key, authorization or cookie.
         clock: for tests.
@@ -47,20 +55,27 @@ class SessionRegistry:
         self,
         settings: Settings | None = None,
         *,
+        store: str | Store | None = None,
         redact: Redact | None = None,
+        on_shutdown: OnShutdown = "fail",
         clock: Clock | None = None,
     ) -> None:
-        self._engine = Engine(settings or Settings(), redact, clock)
+        settings = settings or Settings()
+        opened = open_store(store, settings) if isinstance(store, str) else store
+        self._engine = Engine(settings, redact, clock, opened, on_shutdown)
         self._entered = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Makes a registry whose settings come from ``AGENTPROGRESS_…`` variables.
 
+        ``AGENTPROGRESS_STORE`` is the URL of its store.
+
         Raises:
-            InvalidSettings: as `Settings.from_env`.
+            InvalidSettings: as `Settings.from_env`, or the URL names no store.
         """
-        return cls(Settings.from_env(environ))
+        environ = os.environ if environ is None else environ
+        return cls(Settings.from_env(environ), store=environ.get("AGENTPROGRESS_STORE") or None)
 
     @property
     def settings(self) -> Settings:
@@ -120,8 +135,8 @@ class SessionRegistry:
             SessionGone: the id was used before, and its record has expired.
             InvalidSessionId, TooManySessions, Draining: as `open`.
         """
-        self._engine.try_host()
-        return self.reserve_sync(**options)
+        check_options(options)
+        return ProgressSession(await self._engine.reserve_here(options)).handle()
 
     def reserve_sync(self, **options: Unpack[SessionOptions]) -> SessionHandle:
         """`reserve` for code without an event loop."""
@@ -173,18 +188,7 @@ class SessionRegistry:
             limit: at most so many.
             after: an id: only what was created after it; an unknown one gives nothing.
         """
-        records = iter(self._engine.store)
-        if after is not None:
-            for record in records:
-                if record.id == after:
-                    break
-        found = (
-            SessionInfo.of(record)
-            for record in records
-            if (owner is None or record.life.owner == owner)
-            and (status is None or record.status == status)
-        )
-        return [info for info, _ in zip(found, range(limit), strict=False)]
+        return self._engine.backing.listed(owner, status, limit, after)
 
     def snapshot(self, session_id: str) -> SessionSnapshot:
         """Returns a session's state, now.
@@ -202,9 +206,10 @@ class SessionRegistry:
             SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
         """
         record = self._engine.record(session_id)
-        if record.life.result is None:
+        result = self._engine.backing.result(record)
+        if result is None:
             raise SessionConflict(session_id, record.status, "It has no result.")
-        return from_json(record.life.result)
+        return from_json(result)
 
     def cancel(self, session_id: str, reason: str | None = None, by: str | None = None) -> bool:
         """Asks a session to stop; see `ProgressSession.request_cancel`.
@@ -268,14 +273,16 @@ class SessionRegistry:
 
     def stats(self) -> RegistryStats:
         """Returns counts, taken now."""
-        engine, store = self._engine, self._engine.store
+        engine, local = self._engine, self._engine.local
         return RegistryStats(
-            sessions=dict(Counter(record.status.value for record in store)),
-            tombstones=store.tombstones,
+            sessions=dict(Counter(record.status.value for record in engine.backing.records())),
+            tombstones=local.tombstones,
             subscribers=engine.subscribers,
-            deadlines=store.deadlines,
-            held_bytes=store.size_bytes,
-            swept=store.swept,
+            deadlines=local.deadlines,
+            held_bytes=local.size_bytes,
+            swept=local.swept,
+            waiting=engine.waiting,
+            store_available=engine.store_available,
             dropped=engine.dropped,
             detached=engine.detached,
             unanswered=engine.unanswered,
@@ -317,7 +324,20 @@ class SessionRegistry:
         if self._entered == 0:
             with anyio.CancelScope(shield=True):
                 await self.drain()
+                await self._engine.stop()
             self._engine.leave_host()
+
+    def __enter__(self) -> Self:
+        self._engine.draining = False
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._engine.stop_sync()
 
     async def drain(self) -> None:
         """Ends what runs here and tells everybody: nothing new is taken from now on.

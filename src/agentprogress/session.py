@@ -83,7 +83,7 @@ class ProgressSession(Scope):
     @property
     def status(self) -> str:
         """``pending``, ``running``, ``waiting``, or how it ended: ``completed`` … ``lost``."""
-        return self._producer.record.status.value
+        return self._producer.record.intended.value
 
     @property
     def attempt(self) -> int:
@@ -161,7 +161,7 @@ class ProgressSession(Scope):
             result: JSON, pydantic models, dataclasses; what has no JSON form becomes its repr.
         """
         if self._producer.recorded:
-            if self._producer.record.ended:
+            if self._producer.record.closed:
                 self._producer.record.drop("completed after the end")
             self._producer.result = result
 

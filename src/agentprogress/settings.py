@@ -122,6 +122,39 @@ class Settings:
     max_session_subscribers: int = _count(64, "Subscribers of one session and principal")
     max_subscribers: int = _count(20_000, "Subscribers in a process")
 
+    # Durable stores
+    store_wait: float = _seconds(
+        30.0, "Longest wait for a store that does not answer, when a session is begun or flushed"
+    )
+    lease_ttl: float = _seconds(
+        30.0, "Time after which a producer that does not renew its lease is stalled", least=0.1
+    )
+    lost_after: float | None = _seconds(
+        90.0, "Time after which a producer that does not renew its lease is lost; None: never"
+    )
+    live_ttl: float = _seconds(
+        7 * 24 * HOUR, "Time after which a store forgets a session that nobody has touched"
+    )
+    news_interval: float = _seconds(
+        15.0, "Time without a wake-up after which a store is asked for news"
+    )
+    replica_ttl: float = _seconds(
+        10.0, "Time for which a store's session is held without a follower", least=0
+    )
+    min_store_delay: float = _seconds(0.1, "Shortest delay before a store is tried again")
+    max_store_delay: float = _seconds(2.0, "Longest delay before a store is tried again")
+    max_append_events: int = _count(1_000, "Events of one session in one commit")
+    max_append_bytes: int = _size(MIB, "Events of one session in one commit", least=KIB)
+    max_outbox_events: int = _count(
+        10_000, "Events of a process that wait for a store; four times as many is the end"
+    )
+    max_outbox_bytes: int = _size(
+        16 * MIB, "Events of a process that wait for a store; four times as much is the end"
+    )
+    max_deliveries_per_second: int = _count(
+        1_000, "Deliveries of a session from a store from which on they are gathered"
+    )
+
     # Connections
     heartbeat_interval: float = _seconds(15.0, "Cadence of heartbeats on every connection", least=1)
     pong_timeout: float = _seconds(
@@ -222,11 +255,9 @@ class Settings:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
         for smaller, larger in _ORDERED:
-            if getattr(self, smaller) > getattr(self, larger):
-                raise InvalidSettings(
-                    f"{smaller} ({getattr(self, smaller)}) may not exceed "
-                    f"{larger} ({getattr(self, larger)})."
-                )
+            least, most = getattr(self, smaller), getattr(self, larger)
+            if most is not None and least > most:
+                raise InvalidSettings(f"{smaller} ({least}) may not exceed {larger} ({most}).")
         # A delta is never cut: escaped to six bytes a code point, it must fit beside its ids.
         if self.max_delta_chars * _DELTA_EVENT_RATIO > self.max_event_bytes:
             raise InvalidSettings(
@@ -253,7 +284,7 @@ class Settings:
             if not variable.startswith(prefix):
                 continue
             name = variable.removeprefix(prefix).lower()
-            if name == _TOKEN:
+            if name in _OTHERS:
                 continue
             if name not in fields:
                 raise InvalidSettings(f"{variable} names no setting.")
@@ -263,8 +294,8 @@ class Settings:
 
 _DELTA_EVENT_RATIO = 10
 
-# What the command line's clients read; it is no setting, and no mistake.
-_TOKEN = "token"
+# What the command line's clients and `SessionRegistry.from_env` read; no settings, and no mistakes.
+_OTHERS = frozenset({"token", "store"})
 
 # A bound that only makes sense below another one.
 _ORDERED = (
@@ -277,6 +308,11 @@ _ORDERED = (
     ("max_history_bytes", "max_store_bytes"),
     ("max_session_subscribers", "max_subscribers"),
     ("min_retry_window", "max_retry_window"),
+    ("lease_ttl", "lost_after"),
+    ("min_store_delay", "max_store_delay"),
+    ("max_append_events", "max_outbox_events"),
+    ("max_event_bytes", "max_append_bytes"),
+    ("max_append_bytes", "max_outbox_bytes"),
     ("write_timeout", "snapshot_write_timeout"),
     ("min_retry_delay", "max_retry_delay"),
 )

@@ -13,7 +13,8 @@ from pydantic_core import from_json
 from ._core.batch import Batch
 from ._core.cursor import Cursor
 from ._core.history import Join, Resume
-from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase
+from ._record import Ended, Moved, Resync, SessionRecord, SubscriberBase, Tombstone
+from .errors import SessionUnknown, StoreUnavailable
 from .events import Event
 from .snapshot import Gap, SessionSnapshot, Snapshot
 
@@ -80,8 +81,8 @@ class Subscription:
         return self._reader
 
     async def __aenter__(self) -> Self:
-        answer = self._join(self._engine.record(self._session_id), self._after)
-        self._resume = answer.resume
+        record = await self._engine.find(self._session_id, self._after)
+        self._resume = self._join(record, self._after).resume
         return self
 
     async def __aexit__(
@@ -103,8 +104,13 @@ class Subscription:
             # A new event before looking: a wake-up after the look is then never lost.
             if reader.event.is_set():
                 reader.event = anyio.Event()
-            if not self._take(reader):
+            taken = reader.record.take(reader)
+            if taken is None:
                 await reader.event.wait()
+            elif isinstance(taken, Moved):
+                await self._move(reader, taken.record)
+            else:
+                self._take(taken)
             reader = self._open_reader
         item = self._items.popleft()
         if not isinstance(item, Gap):
@@ -115,24 +121,35 @@ class Subscription:
         """Iterates over the events only."""
         return _Events(self)
 
-    def _take(self, reader: _Reader) -> bool:
-        """Takes what comes next; False when it has to be waited for."""
-        taken = reader.record.take(reader)
-        if taken is None:
-            return False
+    async def _move(self, reader: _Reader, record: SessionRecord) -> None:
+        """Joins the log that has begun in the place of the one that was followed."""
+        self._engine.dismiss(reader)
+        if self._engine.durable is not None:
+            record = await self._find_again()
+        self._join(record, _OTHER_EPOCH)
+
+    async def _find_again(self) -> SessionRecord:
+        """Looks for a session that the store has lost, until its producer has brought it back."""
+        clock, settings = self._engine.clock, self._engine.settings
+        until = clock.monotonic() + settings.unknown_timeout
+        while True:
+            try:
+                return await self._engine.find(self._session_id)
+            except (SessionUnknown, StoreUnavailable):
+                if clock.monotonic() >= until:
+                    raise
+            await clock.wait(anyio.Event(), clock.monotonic() + settings.max_store_delay)
+
+    def _take(self, taken: Batch | Resync | Ended | Tombstone) -> None:
         if isinstance(taken, Batch):
             self._items.extend(taken.events)
         elif isinstance(taken, Resync):
             self._items.append(Gap(taken.missed.first, taken.missed.last, taken.missed.reason))
             self._add_snapshot(taken.state)
-        elif isinstance(taken, Moved):
-            self._engine.dismiss(reader)
-            self._join(taken.record, _OTHER_EPOCH)
         elif isinstance(taken, Ended):
             raise StopAsyncIteration
         else:
             raise taken.error()
-        return True
 
     def _join(self, record: SessionRecord, cursor: str | None) -> Join:
         reader = _Reader(record)

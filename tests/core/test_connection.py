@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from agentprogress import Settings
+from agentprogress._core import frames
 from agentprogress._core.batch import Batch
 from agentprogress._core.connection import Connection, Terms, Transport
 from agentprogress._core.frames import Tempo
@@ -96,7 +97,7 @@ INPUTS: dict[Input, Callable[[Connection], object]] = {
     Input.RETURNED: lambda c: c.returned(1.0),
     Input.REFUSED: lambda c: c.refused(Forbidden("no")),
     Input.FRAME: lambda c: c.received(PONG),
-    Input.HEARTBEAT: lambda c: c.heartbeat(2, SessionStatus.RUNNING, TEMPO),
+    Input.HEARTBEAT: lambda c: c.heartbeat(2, frames.ALIVE, TEMPO),
     Input.WRITING: lambda c: c.writing(Write("x", 1.0), 0.0),
     Input.WROTE: lambda c: c.wrote(0.0),
     Input.TIME: lambda c: c.due(0.0),
@@ -309,7 +310,7 @@ def test_a_late_heartbeat_does_not_move_the_cadence() -> None:
 
 def beat(connection: Connection, now: float) -> None:
     """A heartbeat is due, and written at once."""
-    connection.heartbeat(2, SessionStatus.RUNNING, TEMPO)
+    connection.heartbeat(2, frames.ALIVE, TEMPO)
     for write in steps(connection):
         assert isinstance(write, Write)
         connection.writing(write, now)
@@ -336,7 +337,7 @@ def test_a_heartbeat_behind_a_blocked_write_is_one_and_its_pong_can_wait() -> No
     assert isinstance(snapshot, Write)
     connection.writing(snapshot, 0)
     for _ in range(3):
-        connection.heartbeat(2, SessionStatus.RUNNING, TEMPO)
+        connection.heartbeat(2, frames.ALIVE, TEMPO)
     assert connection.due(39) is Due.HEARTBEAT  # and not NO_PONG
     connection.wrote(39)
     (waiting,) = steps(connection)

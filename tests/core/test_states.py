@@ -11,6 +11,7 @@ LEGAL = {
     ("pending", "session.failed"): "failed",
     ("pending", "session.cancelled"): "cancelled",
     ("pending", "session.lost"): "lost",
+    ("running", "session.resumed"): "running",
     ("running", "session.waiting"): "waiting",
     ("running", "session.retrying"): "pending",
     ("running", "session.completed"): "completed",

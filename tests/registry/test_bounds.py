@@ -49,7 +49,7 @@ def counted(registry: SessionRegistry) -> int:
     """Recounts what is held, from the records themselves."""
     overhead = registry.settings.event_overhead_bytes
     total = 0
-    for record in engine_of(registry).store:
+    for record in engine_of(registry).local:
         total += record.history.size_bytes + overhead * len(record.history)
         total += len(record.life.result or b"")
         if not len(record.history):
@@ -196,7 +196,7 @@ def test_tombstones_are_bounded_too() -> None:
 def test_a_try_to_evict_in_vain_is_not_repeated_for_each_event() -> None:
     registry = SessionRegistry(SMALL)
     looks: list[str] = []
-    store = engine_of(registry).store
+    store = engine_of(registry).local
 
     class Watched(dict):  # type: ignore[type-arg]
         def __iter__(self):  # type: ignore[no-untyped-def]

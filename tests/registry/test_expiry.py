@@ -113,7 +113,7 @@ async def test_a_sweep_removes_only_so_many_in_one_turn_and_goes_on_at_once() ->
     for _ in range(95):
         with registry.open():
             pass
-    store = engine_of(registry).store
+    store = engine_of(registry).local
     clock.jump(3)
     left: list[int] = []
     while store.sweep(lambda record: None):
@@ -176,7 +176,7 @@ async def _use_everything() -> None:
         assert follower.finished
         registry.cancel("pending")
         await settle()
-    weak.extend(weakref.ref(record) for record in engine_of(registry).store)
+    weak.extend(weakref.ref(record) for record in engine_of(registry).local)
     await clock.advance(40)
     stats = registry.stats()
     assert (stats.sessions, stats.tombstones, stats.deadlines) == ({}, 0, 0)

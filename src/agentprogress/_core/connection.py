@@ -22,7 +22,6 @@ from .history import Joined, Missed, Resume
 from .outputs import Accept, Close, Due, Output, Refusal, Write
 from .phases import Input, Phase, next_phase
 from .sse import encode_control
-from .states import SessionStatus
 
 __all__ = ["SUBPROTOCOL", "Connection", "Terms", "Transport"]
 
@@ -197,12 +196,12 @@ class Connection:
         else:
             self._pong_by = inf
 
-    def heartbeat(self, head: int, status: SessionStatus, tempo: frames.Tempo) -> None:
+    def heartbeat(self, head: int, producer: frames.ProducerState, tempo: frames.Tempo) -> None:
         """A heartbeat is due, and this is what it says."""
         # Behind a blocked write one is enough.
         if not self._enter(Input.HEARTBEAT) or self._beat is not None:
             return
-        self._control("heartbeat", frames.heartbeat(head, status, tempo))
+        self._control("heartbeat", frames.heartbeat(head, producer, tempo))
         self._beat = self._queue[-1]
 
     # What the driver does

@@ -9,10 +9,12 @@ from pydantic_core import from_json
 from ..codes import CODES
 from .history import Joined, Missed
 from .jsonable import clean_text, encode_json
-from .states import SessionStatus
 
 __all__ = [
+    "ALIVE",
     "PROTOCOL",
+    "WAITING",
+    "ProducerState",
     "Tempo",
     "end",
     "error",
@@ -77,18 +79,30 @@ def gap(missed: Missed) -> bytes:
     )
 
 
-def heartbeat(head: int, status: SessionStatus, tempo: Tempo) -> bytes:
+class ProducerState(NamedTuple):
+    """What is known of the one who emits.
+
+    Attributes:
+        state: ``alive``, ``stalled`` or ``waiting``: nobody is there, and nobody has to be.
+        cause: why it is ``stalled``: ``silent``, its lease has run out; ``event_loop_blocked``, its
+            process lives, but its event loop answers nobody.
+    """
+
+    state: str
+    cause: str | None = None
+
+
+ALIVE, WAITING = ProducerState("alive"), ProducerState("waiting")
+
+
+def heartbeat(head: int, producer: ProducerState, tempo: Tempo) -> bytes:
     """Written into silence, on a fixed cadence."""
-    producer = "alive" if status is SessionStatus.RUNNING else "waiting"
-    return encode_json(
-        {
-            "type": "heartbeat",
-            "head": head,
-            "producer": producer,
-            "retry_window": tempo.retry_window,
-            "server_time": tempo.server_time,
-        }
-    )
+    frame: dict[str, Any] = {"type": "heartbeat", "head": head, "producer": producer.state}
+    if producer.cause is not None:
+        frame["cause"] = producer.cause
+    frame["retry_window"] = tempo.retry_window
+    frame["server_time"] = tempo.server_time
+    return encode_json(frame)
 
 
 def reconnect(retry_after: float) -> bytes:

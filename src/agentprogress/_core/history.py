@@ -25,6 +25,11 @@ __all__ = ["History", "Join", "Joined", "Missed", "Resume"]
 _CACHED_BATCHES = 4
 
 
+def framed(entry: bytes, seq: int) -> bytes:
+    """Returns an event as it travels, from the entry that a store keeps."""
+    return b'{"seq":%d,%b' % (seq, entry[1:])
+
+
 class Resume(StrEnum):
     """How a subscriber's position was found; told in ``welcome``."""
 
@@ -125,15 +130,44 @@ class History:
 
     def append(self, entries: Iterable[Encoded]) -> None:
         """Gives each event its seq, keeps its frame, and evicts what passes a bound."""
-        frames, seq, size = self._frames, self.head, 0
-        for time, body in entries:
-            seq += 1
-            # One concatenation: the body was encoded once and is copied once.
-            frame = b'{"seq":%d,"time":"%b",%b' % (seq, time.encode(), body[1:])
-            frames.append(frame)
+        # One concatenation: the body was encoded once and is copied once.
+        self._keep(
+            b'{"seq":%d,"time":"%b",%b' % (seq, time.encode(), body[1:])
+            for seq, (time, body) in enumerate(entries, self.head + 1)
+        )
+
+    def extend(self, entries: Iterable[bytes]) -> None:
+        """The same for entries as a store keeps them: with their time, without their seq."""
+        self._keep(framed(entry, seq) for seq, entry in enumerate(entries, self.head + 1))
+
+    def _keep(self, frames: Iterable[bytes]) -> None:
+        kept, size = self._frames, 0
+        for frame in frames:
+            kept.append(frame)
             size += len(frame)
         self.size_bytes += size
         self._evict()
+
+    def go_on_from(self, seq: int, base: bytes | None) -> None:
+        """Forgets everything; what is appended next comes after `seq`, where the state is `base`.
+
+        Args:
+            seq: 0 for an empty log.
+            base: None where `seq` is 0.
+        """
+        self.oldest = seq + 1
+        self._frames = []
+        self.size_bytes = 0
+        self._base = self._head_fold = self._head_json = None
+        self._base_json = base
+        self._batches = {}
+
+    def state_after(self, entries: Iterable[bytes]) -> bytes:
+        """Returns the encoded state that there would be after these entries."""
+        fold = self.fold().copy()
+        for seq, entry in enumerate(entries, self.head + 1):
+            fold.apply_frame(framed(entry, seq))
+        return fold.encode()
 
     def _evict(self) -> None:
         frames, most = self._frames, self._limits.max_history_events
@@ -216,6 +250,10 @@ class History:
         """Returns up to `most` events after a retained position, however large they are."""
         start = position + 1 - self.oldest
         return Batch(self.epoch, position + 1, self._frames[start : start + most])
+
+    def find(self, part: bytes) -> list[bytes]:
+        """Returns the retained frames that hold these bytes, oldest first."""
+        return [frame for frame in self._frames if part in frame]
 
     def forget_batches(self) -> None:
         """Lets shared encodings go; called when the session is quiet."""

@@ -7,9 +7,20 @@ progress replaces its pending one, unless that step or text has begun or ended i
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
 
 from .encode import Encoder
+from .pending import (
+    Counter,
+    Delta,
+    Encoded,
+    Entry,
+    Pending,
+    PendingDelta,
+    PendingProgress,
+    Progress,
+    size_of,
+)
+from .thinning import Thinning, thinned
 
 __all__ = ["Counter", "Delta", "Encoded", "Entry", "Outbox", "Progress"]
 
@@ -22,96 +33,6 @@ _BOUNDARY = re.compile(
 )
 
 
-class Encoded(NamedTuple):
-    """An event that stands alone: its time and its body."""
-
-    time: str
-    body: bytes
-
-
-class Counter:
-    """How far one step is. Moved only by its outbox, in order, so that threads may share a step."""
-
-    __slots__ = ("current", "step_id")
-
-    def __init__(self, step_id: str) -> None:
-        self.step_id = step_id
-        self.current: float = 0
-
-
-class Progress(NamedTuple):
-    """A step moved: to `current`, or on by `advance`."""
-
-    time: str
-    counter: Counter
-    advance: float | None = None
-    current: float | None = None
-    total: float | None = None
-    message: str | None = None
-
-
-class Delta(NamedTuple):
-    """A text grew. `about` holds the message's constant fields."""
-
-    time: str
-    message_id: str
-    delta: str
-    about: dict[str, str | None]
-
-
-Entry = Encoded | Progress | Delta
-
-
-class _PendingProgress:
-    __slots__ = ("current", "message", "step_id", "time", "total")
-
-    def __init__(self, step_id: str) -> None:
-        self.step_id = step_id
-        self.time = ""
-        self.current: float | None = None
-        self.total: float | None = None
-        self.message: str | None = None
-
-    def merge(self, entry: Progress) -> None:
-        self.time = entry.time
-        if entry.advance is not None:
-            entry.counter.current += entry.advance
-            self.current = entry.counter.current
-        elif entry.current is not None:
-            self.current = entry.counter.current = entry.current
-        if entry.total is not None:
-            self.total = entry.total
-        if entry.message is not None:
-            self.message = entry.message
-
-    def wire(self) -> dict[str, Any]:
-        return {
-            "type": "step.progress",
-            "step_id": self.step_id,
-            "current": self.current,
-            "total": self.total,
-            "message": self.message,
-        }
-
-
-class _PendingDelta:
-    __slots__ = ("about", "chars", "message_id", "parts", "time")
-
-    def __init__(self, entry: Delta) -> None:
-        self.time = entry.time
-        self.message_id = entry.message_id
-        self.about = entry.about
-        self.parts: list[str] = []
-        self.chars = 0
-
-    def wire(self) -> dict[str, Any]:
-        delta = "".join(self.parts)
-        return {"type": "text.delta", "message_id": self.message_id, "delta": delta, **self.about}
-
-
-_Pending = Encoded | _PendingProgress | _PendingDelta
-
-
 class Outbox:
     """Pending events of one session, in order.
 
@@ -119,18 +40,46 @@ class Outbox:
         refused: events that could not be encoded when they were taken.
     """
 
-    __slots__ = ("_deltas", "_encoder", "_max_delta_chars", "_pending", "_progress", "refused")
+    __slots__ = (
+        "_delta_chars",
+        "_deltas",
+        "_encoder",
+        "_max_delta_chars",
+        "_pending",
+        "_progress",
+        "_weighed",
+        "_weighed_bytes",
+        "refused",
+    )
 
     def __init__(self, encoder: Encoder, max_delta_chars: int) -> None:
         self._encoder = encoder
         self._max_delta_chars = max_delta_chars
-        self._pending: list[_Pending] = []
-        self._progress: dict[str, _PendingProgress] = {}
-        self._deltas: dict[str, _PendingDelta] = {}
+        self._pending: list[Pending] = []
+        self._progress: dict[str, PendingProgress] = {}
+        self._deltas: dict[str, PendingDelta] = {}
+        self._delta_chars = 0
+        self._weighed = 0
+        self._weighed_bytes = 0
         self.refused = 0
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def coalesces(self) -> bool:
+        """True while something pending may still grow."""
+        return bool(self._progress or self._deltas)
+
+    @property
+    def size_bytes(self) -> int:
+        """How much is pending, roughly."""
+        # Each entry is weighed once, and not by `add`, which every emit pays for.
+        pending = self._pending
+        for index in range(self._weighed, len(pending)):
+            self._weighed_bytes += size_of(pending[index])
+        self._weighed = len(pending)
+        return self._weighed_bytes + self._delta_chars
 
     def add(self, entry: Entry) -> None:
         """Takes an entry, merging it into a pending one where the two are one to a reader."""
@@ -142,7 +91,7 @@ class Outbox:
             step_id = entry.counter.step_id
             pending = self._progress.get(step_id)
             if pending is None:
-                pending = self._progress[step_id] = _PendingProgress(step_id)
+                pending = self._progress[step_id] = PendingProgress(step_id)
                 self._pending.append(pending)
             pending.merge(entry)
         else:
@@ -153,12 +102,13 @@ class Outbox:
         while start < len(entry.delta):
             pending = self._deltas.get(entry.message_id)
             if pending is None or pending.chars >= self._max_delta_chars:
-                pending = self._deltas[entry.message_id] = _PendingDelta(entry)
+                pending = self._deltas[entry.message_id] = PendingDelta(entry)
                 self._pending.append(pending)
             part = entry.delta[start : start + self._max_delta_chars - pending.chars]
             pending.parts.append(part)
             pending.chars += len(part)
             start += len(part)
+        self._delta_chars += start
 
     def _settle(self, body: bytes) -> None:
         """Lets what is pending of a step or text grow no further: the event comes after it."""
@@ -167,6 +117,16 @@ class Outbox:
             key = (found[1] or found[2] or b"").decode()
             self._progress.pop(key, None)
             self._deltas.pop(key, None)
+
+    def thin(self, level: Thinning) -> dict[str, int]:
+        """Gives up what does not survive a level; returns how many events of which type went."""
+        left = thinned(self._pending, level, self._max_delta_chars)
+        self._pending, self._progress, self._deltas = left.pending, left.progress, left.deltas
+        self._weighed = self._weighed_bytes = 0
+        self._delta_chars = sum(
+            delta.chars for delta in left.pending if isinstance(delta, PendingDelta)
+        )
+        return left.lost
 
     def take(self) -> list[Encoded]:
         """Returns everything pending, encoded, and is empty."""
@@ -182,6 +142,7 @@ class Outbox:
                 # other events must not be lost with it.
                 self.refused += 1
         self._pending = []
+        self._delta_chars = self._weighed = self._weighed_bytes = 0
         if self._progress:
             self._progress = {}
         if self._deltas:

@@ -61,6 +61,8 @@ _TRANSITIONS: dict[tuple[SessionStatus, str], SessionStatus] = {
     (_P, "session.failed"): SessionStatus.FAILED,
     (_P, "session.cancelled"): SessionStatus.CANCELLED,
     (_P, "session.lost"): SessionStatus.LOST,
+    # Another owner goes on with what a dead one has left.
+    (_R, "session.resumed"): _R,
     (_R, "session.waiting"): _W,
     (_R, "session.retrying"): _P,
     (_R, "session.completed"): SessionStatus.COMPLETED,

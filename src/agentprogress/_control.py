@@ -1,0 +1,257 @@
+"""What others than its producer write into a store's session: an answer, a stop, its loss.
+
+Each is done once, wherever it is asked for and however often: the store keeps who was first.
+"""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from ._asking import resolved
+from ._core.outbox import Encoded
+from ._core.states import SessionStatus
+from ._core.times import rfc3339
+from ._inputs import Outcome, digest
+from ._json_schema import problems_with
+from ._replica import Replica
+from ._sending import entry_of
+from .abc import Append, Appended, Refusal, Refused, Store
+from .errors import InputSettled, InvalidAnswer, ProgressError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from ._durable import DurableSessions
+
+__all__ = ["Control"]
+
+_logger = logging.getLogger("agentprogress")
+
+# A session that moves on between each look and the append is no session that stands still.
+_MOST_TRIES = 100
+_LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
+
+
+class Control:
+    """See the module. All of it waits for the store.
+
+    Args:
+        sessions: what this process holds.
+        store: where sessions live.
+    """
+
+    def __init__(self, sessions: DurableSessions, store: Store) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._engine = sessions.engine
+
+    # Cancelling
+
+    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
+        """Asks a session to stop; False when that was done before, or it has ended.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        for _ in range(_MOST_TRIES):
+            if replica.ended or replica.cancel_requested:
+                return False
+            status = replica.status
+            if status is SessionStatus.RUNNING:
+                wire = {"type": "cancel.requested", "reason": reason, "by": by}
+                answer = self._write(replica, wire, once="cancel", only=(status,))
+            else:  # nobody is there to obey
+                wire = {"type": "session.cancelled", "reason": reason}
+                answer = self._end(replica, wire, SessionStatus.CANCELLED)
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+            if isinstance(answer, Appended):
+                return not answer.repeated
+            if answer.why in (Refusal.UNKNOWN, Refusal.EPOCH):
+                return False
+        return False
+
+    def _write(
+        self,
+        replica: Replica,
+        wire: dict[str, Any],
+        *,
+        once: str,
+        only: tuple[SessionStatus, ...],
+        mark: str = "",
+    ) -> Appended | Refused:
+        entry = self._entry(self._engine.encoder.lenient(wire))
+        return self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [entry],
+                replica.history.head,
+                once=once,
+                mark=mark,
+                only=only,
+            )
+        )
+
+    def _end(
+        self,
+        replica: Replica,
+        wire: dict[str, Any],
+        status: SessionStatus,
+        lapsed: float | None = None,
+    ) -> Appended | Refused:
+        """Ends a session that has no producer, as it is known here."""
+        time = self._engine.stamp()
+        entry = entry_of(Encoded(time, self._engine.encoder.lenient(wire)))
+        head = replica.history.head
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [entry],
+                head,
+                only=(replica.status,),
+                lapsed=lapsed,
+                at_head=head,
+                status=status,
+                ending=replica.locked(lambda _: replica.ending(time, [entry])),
+            )
+        )
+        if isinstance(answer, Appended):
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+            self._engine.transitioned(replica, status)
+        return answer
+
+    def _entry(self, body: bytes) -> bytes:
+        return entry_of(Encoded(self._engine.stamp(), body))
+
+    def _append(self, append: Append) -> Appended | Refused:
+        return self._sessions.ask(lambda: self._store.append([append])[0])
+
+    # Lost sessions
+
+    def end_lost(self, session_id: str, fields: dict[str, Any], age: float | None) -> None:
+        """Ends a session whose producer is gone, unless it has come back.
+
+        Args:
+            session_id: whose lease has run out.
+            fields: of the event.
+            age: seconds since when it must have.
+        """
+        try:
+            replica = self._sessions.record(session_id)
+        except StoreUnavailable:
+            raise
+        except ProgressError:
+            return
+        if replica.owned or replica.ended:
+            return
+        if age is not None:
+            left = replica.stored.lease_left or 0.0
+            lease_ttl = self._sessions.settings.lease_ttl
+            fields = {"last_seen": rfc3339(self._sessions.clock.wall() + left - lease_ttl)}
+        wire = {"type": "session.lost", **fields}
+        answer = self._end(replica, wire, SessionStatus.LOST, lapsed=age or 0.0)
+        if isinstance(answer, Appended):
+            _logger.warning("session %s is lost: its producer has gone", session_id)
+        else:
+            self._sessions.refresh([replica])
+
+    # Answers
+
+    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
+        """Gives a question its answer; an equal one once more changes nothing.
+
+        Raises:
+            InputSettled: no such question is open, nor was it answered like this.
+            InvalidAnswer: the answer does not fit; the question stays open.
+            StoreUnavailable: the store does not answer.
+        """
+        request = self._open_request(replica, request_id)
+        plain, encoded = replica.plain_answer(request_id, value)
+        mark = b64encode(digest(plain)).decode()
+        if request is None:
+            if self._earlier_mark(replica, request_id) == mark:
+                return
+            raise InputSettled(replica.id, request_id)
+        if self._has_expired(request):
+            self._expire(replica, request_id)
+            raise InputSettled(replica.id, request_id)
+        self._check(replica, request, plain, encoded)
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [self._entry(replica.told_answer(request_id, plain, by))],
+                replica.history.head,
+                once=f"input:{request_id}",
+                mark=mark,
+                only=_LIVE,
+            )
+        )
+        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+        if isinstance(answer, Refused) or (answer.repeated and answer.mark != mark):
+            raise InputSettled(replica.id, request_id)
+
+    def _open_request(self, replica: Replica, request_id: str) -> dict[str, Any] | None:
+        requests = replica.locked(lambda history: list(history.fold().state()["requests"]))
+        return next((one for one in requests if one["request_id"] == request_id), None)
+
+    def _earlier_mark(self, replica: Replica, request_id: str) -> str | None:
+        """Returns the mark of an answer that is still in the history."""
+        for frame in replica.locked(lambda history: history.find(b'"input.resolved"')):
+            event = from_json(frame)
+            if event["type"] == "input.resolved" and event["request_id"] == request_id:
+                return b64encode(digest(event.get("value"))).decode()
+        return None
+
+    def _has_expired(self, request: dict[str, Any]) -> bool:
+        expires_at = request.get("expires_at")
+        if expires_at is None:
+            return False
+        now = datetime.fromtimestamp(self._sessions.clock.wall(), UTC)
+        return datetime.fromisoformat(expires_at) <= now
+
+    def _expire(self, replica: Replica, request_id: str) -> None:
+        self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [self._entry(resolved(request_id, Outcome.EXPIRED))],
+                replica.history.head,
+                once=f"input:{request_id}",
+                only=_LIVE,
+            )
+        )
+        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+
+    def _check(self, replica: Replica, request: dict[str, Any], plain: Any, encoded: bytes) -> None:
+        """Checks an answer by the question's own type where it was asked, else by its schema."""
+        request_id = request["request_id"]
+        question = replica.open_question(request_id)
+        if question is not None:
+            replica.read_answer(question, plain, encoded)
+            return
+        problems = problems_with(plain, request.get("schema"), self._sessions.settings)
+        if problems:
+            raise InvalidAnswer(replica.id, request_id, problems)
+
+    def tell_answered(self, replica: Replica, request_id: str) -> None:
+        """Calls the application's `on_answer` back, in one process of all that could."""
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [],
+                replica.history.head,
+                once=f"told:{request_id}",
+                only=(SessionStatus.WAITING,),
+            )
+        )
+        if not isinstance(answer, Appended) or answer.repeated:
+            return
+        host = self._engine.live_host()
+        if host is None or not host.loop.call_soon(lambda: self._engine.answered(replica)):
+            self._engine.answered(replica)

@@ -1,0 +1,417 @@
+"""Sessions that live in a store: which of them this process holds, and how it comes by them.
+
+Who follows or produces has a `Replica` here. A committer and a listener, a thread each, keep the
+replicas and the store equal; both begin when something first asks for the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ._backing import Backing
+from ._block import SHUTDOWN
+from ._claims import Claims
+from ._committer import Committer
+from ._control import Control
+from ._core.cursor import Cursor, check_session_id
+from ._core.states import SessionStatus
+from ._details import decode_details
+from ._life import Life
+from ._line import Line
+from ._listening import Listening
+from ._replica import Replica
+from ._wakeup import LoopRef, Wakeup
+from .abc import Lease, Log, Position, Store, Stored
+from .errors import SessionUnknown, StoreUnavailable
+from .info import SessionInfo
+
+if TYPE_CHECKING:
+    from ._describing import SessionOptions
+    from ._engine import Engine
+    from ._producer import Producer
+    from ._record import SessionRecord
+
+__all__ = ["DurableSessions"]
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("agentprogress")
+
+# Threads of a process that read for those who join: each holds a connection of the store's.
+_READERS = 2
+
+
+class DurableSessions(Backing):
+    """See the module.
+
+    Args:
+        engine: of the registry.
+        store: where the sessions live.
+    """
+
+    durable = True
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine = engine
+        self.settings = engine.settings
+        self.clock = engine.clock
+        self.store = store
+        self.line = Line(engine.settings, engine.clock)
+        self.committer = Committer(self, store, self.line)
+        self.listening = Listening(self, store, self.line)
+        self._control = Control(self, store)
+        self._claims = Claims(self, store)
+        self._lock = threading.Lock()
+        self._replicas: dict[str, Replica] = {}
+        # Those whom nobody needs, and since when.
+        self._idle: OrderedDict[Replica, float] = OrderedDict()
+        self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
+        self._pinged_at: float | None = None
+
+    # Sessions
+
+    def begin(self, options: SessionOptions) -> Producer:
+        return self._claims.begin(options)
+
+    def reserve(self, options: SessionOptions) -> Producer:
+        return self._claims.reserve(options)
+
+    def record(self, session_id: str) -> Replica:
+        check_session_id(session_id)
+        replica = self._replicas.get(session_id)
+        if replica is not None and self._is_current(replica, None):
+            return replica
+        return self._fetch(session_id)
+
+    async def find(self, session_id: str, cursor: str | None = None) -> Replica:
+        check_session_id(session_id)
+        self.line.check()
+        replica = self._replicas.get(session_id)
+        if replica is not None and self._is_current(replica, cursor):
+            return replica
+        return await self.run(self._fetch, session_id)
+
+    def _is_current(self, replica: Replica, cursor: str | None) -> bool:
+        """False where the store may know more than the listener has been told of."""
+        if replica.claim is not None or replica.owned:
+            return True
+        if replica.ended or replica.gone is not None or not self.listening.hears(replica):
+            return False
+        known = Cursor.parse(cursor) if cursor is not None else None
+        return known is None or (known.epoch == replica.epoch and known.seq <= replica.history.head)
+
+    def _fetch(self, session_id: str) -> Replica:
+        """Reads what the store has of a session; on a thread that may wait."""
+        replica = self._replicas.get(session_id)
+        if replica is not None and (replica.claim is not None or replica.owned):
+            return replica
+        log = self.ask(lambda: self.store.read([_position(session_id, replica)])[0])
+        if log is None:
+            self.forget(session_id)
+            raise SessionUnknown(session_id)
+        replica = self.keep(log)
+        if replica.gone is not None:
+            raise replica.gone.error()
+        return replica
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Asks the store, and takes note of whether it answers."""
+        try:
+            self.store.connect()
+            answer = question()
+        except StoreUnavailable as error:
+            self.line.failed(error)
+            raise
+        self.line.worked()
+        return answer
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Has something done that may wait for the store, while the event loop goes on."""
+        here = LoopRef()
+        if self._limiter is None or not self._limiter[0].same(here):
+            self._limiter = here, anyio.CapacityLimiter(_READERS)
+        with self.clock.at_work():
+            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter[1])
+
+    def delete(self, record: SessionRecord) -> None:
+        ttl = self.settings.tombstone_ttl
+        self.ask(lambda: self.store.delete(record.id, ttl))
+        record.entomb(record.tombstone())
+        self.forget(record.id)
+
+    def listed(
+        self, owner: str | None, status: str | None, limit: int, after: str | None
+    ) -> list[SessionInfo]:
+        found = self.ask(
+            lambda: self.store.list(owner=owner, status=status, limit=limit, after=after)
+        )
+        return [self._info_of(stored) for stored in found]
+
+    def _info_of(self, stored: Stored) -> SessionInfo:
+        life = Life(created_at="")
+        decode_details(stored.details, life)
+        here = self._replicas.get(stored.session_id)
+        return SessionInfo(
+            id=stored.session_id,
+            epoch=stored.epoch,
+            status=stored.status.value,
+            attempt=stored.attempt,
+            head=stored.head,
+            title=life.title,
+            owner=stored.owner,
+            private=life.private,
+            created_at=life.created_at,
+            started_at=life.started_at,
+            ended_at=stored.ended_at,
+            subscribers=0 if here is None else len(here.subscribers),
+        )
+
+    def result(self, record: SessionRecord) -> bytes | None:
+        if record.status is not SessionStatus.COMPLETED:
+            return None
+        return self.ask(lambda: self.store.result(record.id))
+
+    # Replicas
+
+    def records(self) -> Sequence[SessionRecord]:
+        return self.replicas()
+
+    def replicas(self) -> Sequence[Replica]:
+        """Returns all that are held here."""
+        with self._lock:
+            return list(self._replicas.values())
+
+    def replica(self, session_id: str) -> Replica | None:
+        """Returns what is held of an id."""
+        return self._replicas.get(session_id)
+
+    def new(self, stored: Stored, life: Life, *, owned: bool) -> Replica:
+        """Makes a replica; it is not held yet."""
+        return Replica(stored, self.engine, life, self, owned=owned)
+
+    def own(self, log: Log, life: Life) -> Replica:
+        """Takes over, as the owner by now, what was read of a session."""
+        session_id, epoch = log.session.session_id, log.session.epoch
+        replica = self._replicas.get(session_id)
+        if replica is None or replica.epoch != epoch:
+            replica = self.new(log.session, life, owned=False)
+        replica.load(log)
+        life.answer = replica.life.answer
+        replica.life = life
+        replica.attempt = log.session.attempt
+        replica.owned = True
+        replica.fenced = False
+        self.hold(replica)
+        return replica
+
+    def hold(self, replica: Replica) -> None:
+        """Holds a replica, in the place of an earlier one of its id."""
+        with self._lock:
+            earlier = self._replicas.get(replica.id)
+            self._replicas[replica.id] = replica
+            self._idle.pop(earlier, None) if earlier is not None else None
+            if not self._is_needed(replica):
+                self._idle[replica] = self.clock.monotonic()
+        if earlier is not None and earlier is not replica:
+            earlier.supersede(replica)
+        self.listening.follow(replica)
+        self.committer.worker.wake()
+
+    def keep(self, log: Log) -> Replica:
+        """Takes over what was read of a session."""
+        stored = log.session
+        replica = self._replicas.get(stored.session_id)
+        if replica is not None and replica.epoch == stored.epoch:
+            replica.load(log)
+            return replica
+        if replica is not None and replica.claim is not None:
+            return replica  # it is starting over itself
+        if replica is not None and log.first > 1 and log.base is None:
+            # Read on from a position in an epoch that has passed.
+            again = self.store.read([Position(stored.session_id)])[0]
+            if again is None:
+                raise SessionUnknown(stored.session_id)
+            log, stored = again, again.session
+        life = Life(created_at="")
+        fresh = self.new(stored, life, owned=False)
+        fresh.load(log)
+        if fresh.gone is None or replica is not None:
+            self.hold(fresh)
+        return fresh
+
+    def refresh(self, replicas: Sequence[Replica]) -> None:
+        """Reads on from the heads of these."""
+        if not replicas:
+            return
+        logs = self.store.read([_position(replica.id, replica) for replica in replicas])
+        for replica, log in zip(replicas, logs, strict=True):
+            if log is not None:
+                self.keep(log)
+            elif not replica.owned and replica.claim is None:
+                self.forget(replica.id)
+
+    def forget(self, session_id: str) -> None:
+        """The store does not know a session any more."""
+        with self._lock:
+            replica = self._replicas.pop(session_id, None)
+            if replica is not None:
+                self._idle.pop(replica, None)
+        if replica is not None:
+            self.listening.unfollow(replica)
+            replica.disappear()
+
+    def _is_needed(self, replica: Replica) -> bool:
+        return bool(
+            replica.owned
+            or replica.pinned
+            or replica.subscribers
+            or replica.claim is not None
+            or len(replica.sending)
+        )
+
+    def used(self, replica: Replica) -> None:
+        """Somebody has come or gone: those whom nobody needs are held for a while only."""
+        with self._lock:
+            if self._replicas.get(replica.id) is not replica:
+                return
+            if self._is_needed(replica):
+                self._idle.pop(replica, None)
+            elif replica not in self._idle:
+                self._idle[replica] = self.clock.monotonic()
+
+    def let_go(self, now: float) -> None:
+        """Lets go of those whom nobody has needed for a while."""
+        while True:
+            with self._lock:
+                replica, since = next(iter(self._idle.items()), (None, 0.0))
+                if replica is None or now < since + self.settings.replica_ttl:
+                    return
+                del self._idle[replica]
+                if self._is_needed(replica):
+                    continue
+                del self._replicas[replica.id]
+            self.listening.unfollow(replica)
+            replica.release()
+
+    @property
+    def next_to_go(self) -> float | None:
+        """Monotonic time at which the next one is let go of."""
+        with self._lock:
+            since = next(iter(self._idle.values()), None)
+        return None if since is None else since + self.settings.replica_ttl
+
+    # What replicas ask for (`Outgoing`)
+
+    def touch(self, replica: Replica) -> None:
+        self.committer.touch(replica)
+
+    def resolved(self, replica: Replica, request_id: str) -> None:
+        if self.engine.on_answer:
+            self.committer.run_soon(lambda: self._control.tell_answered(replica, request_id))
+
+    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
+        return self._control.cancel(replica, reason, by)
+
+    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
+        self._control.answer(replica, request_id, value, by)
+
+    def end_lost(self, session_id: str, fields: dict[str, Any], age: float | None) -> None:
+        """Ends a session whose producer is gone, unless it is back."""
+        self._control.end_lost(session_id, fields, age)
+
+    @property
+    def waiting(self) -> int:
+        """How many events the store has still to take, about."""
+        return sum(replica.weigh()[0] for replica in self.replicas())
+
+    # Until it is stored
+
+    async def stored(self, replica: Replica, timeout: float) -> bool:  # noqa: ASYNC109 - a store's
+        """Waits until everything emitted so far is stored; False when the time is over."""
+        wakeup = Wakeup(LoopRef())
+        if not replica.barrier(wakeup.set):
+            return True
+        replica.hurry()
+        try:
+            await self.clock.wait(wakeup.event, self.clock.monotonic() + timeout)
+        finally:
+            replica.forget_barrier(wakeup.set)
+        return wakeup.is_set
+
+    def stored_sync(self, replica: Replica, timeout: float) -> bool:
+        """The same for a thread without a loop."""
+        done = threading.Event()
+        if not replica.barrier(done.set):
+            return True
+        replica.hurry()
+        try:
+            self.clock.wait_in_thread(done, self.clock.monotonic() + timeout)
+        finally:
+            replica.forget_barrier(done.set)
+        return done.is_set()
+
+    async def part(self, *, detach: bool) -> None:
+        """Ends what runs here, or leaves it to whoever takes it over; and waits for the store."""
+        owned = [replica for replica in self.replicas() if replica.owned]
+        if not detach:
+            for replica in owned:
+                replica.transition(SHUTDOWN, only=SessionStatus.RUNNING)
+        until = self.clock.monotonic() + self.settings.close_flush_timeout
+        for replica in owned:
+            await self.stored(replica, max(0.0, until - self.clock.monotonic()))
+        if detach:
+            await self.run(self._give_up_leases, owned)
+
+    def _give_up_leases(self, owned: Sequence[Replica]) -> None:
+        leases = [Lease(one.id, one.epoch, one.stored.fence, 0.0) for one in owned]
+        try:
+            self.ask(lambda: self.store.renew(leases))
+        except StoreUnavailable:
+            _logger.warning("The leases of %d sessions run out by themselves.", len(leases))
+        for replica in owned:
+            replica.lose()
+
+    # The threads
+
+    def stall(self) -> str:
+        """Returns what is wrong with the producers of this process; empty when nothing is.
+
+        A loop that answers no call for as long as a lease lasts is blocked.
+        """
+        host = self.engine.live_host()
+        now = self.clock.monotonic()
+        if host is None:
+            self._pinged_at = None
+            return ""
+        if self._pinged_at is None:
+            self._pinged_at = now
+            host.loop.call_soon(self._answered)
+        return "event_loop_blocked" if now - self._pinged_at >= self.settings.lease_ttl else ""
+
+    def _answered(self) -> None:
+        self._pinged_at = None
+
+    def stop(self, timeout: float) -> None:
+        """Stores what there is to store, at most so many seconds, and ends the threads."""
+        deadline = self.clock.monotonic() + timeout
+        for replica in self.replicas():
+            left = deadline - self.clock.monotonic()
+            if len(replica.sending) or replica.claim is not None:
+                self.stored_sync(replica, max(0.0, left))
+        self.committer.worker.stop(timeout)
+        self.listening.stop(timeout)
+        self.store.close()
+
+
+def _position(session_id: str, replica: Replica | None) -> Position:
+    """Returns from where to read: from the head of what is held, or everything."""
+    if replica is None:
+        return Position(session_id)
+    return Position(session_id, replica.epoch, replica.history.head)

@@ -1,0 +1,481 @@
+"""A store's session with what this process has still to bring into its log.
+
+What a producer here emits waits, coalescing, until the committer takes it to the store, one append
+at a time. It is in the log, and followed, when the store has it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum
+from math import inf
+from typing import Any, NamedTuple, Protocol
+
+from pydantic_core import from_json
+
+from ._asking import resolved
+from ._committed import Committed
+from ._core.history import History
+from ._core.jsonable import encode_json
+from ._core.outbox import Encoded, Outbox
+from ._core.states import SessionStatus, next_status
+from ._core.thinning import Thinning, dropped_event
+from ._inputs import Outcome, Question
+from ._life import Hub, Life
+from ._record import SessionRecord
+from ._sending import Move, Once, Sending, entry_of
+from .abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
+
+__all__ = ["Ask", "Later", "Outgoing", "Replica"]
+
+_logger = logging.getLogger("agentprogress")
+
+# A stored log is cut when it is so many times as long as it may be: each cut costs a snapshot.
+_TRIM_AT = 1.5
+
+
+class Outgoing(Protocol):
+    """Brings to the store what replicas have for it."""
+
+    def touch(self, replica: Replica) -> None:
+        """Something is to be stored; from any thread, never waits."""
+        ...
+
+    def resolved(self, replica: Replica, request_id: str) -> None:
+        """The question of a suspended session is settled; called without the lock."""
+        ...
+
+    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
+        """Asks a session to stop whose producer is elsewhere; waits for the store."""
+        ...
+
+    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
+        """Answers a question, wherever its producer is; waits for the store."""
+        ...
+
+
+class Ask(Enum):
+    """What a replica needs of the committer after an answer of the store's."""
+
+    NOTHING = "nothing"
+    READ = "read"
+    """Others have appended: it has to read on from its head."""
+    TRIM = "trim"
+    """The stored log is full."""
+    RECOVER = "recover"
+    """The store has lost the log, or its end."""
+
+
+class Later(NamedTuple):
+    """Nothing is to be sent before this monotonic time."""
+
+    at: float
+
+
+class Replica(Committed):
+    """See the module.
+
+    Attributes:
+        sending: what a producer here has still to bring into the log.
+        fenced: whether another process took the session from this one.
+        pinned: it is held although nobody follows it: it was suspended here.
+        claim: by which the session is made; None once it is there.
+    """
+
+    __slots__ = (
+        "_lost_types",
+        "_outgoing",
+        "_sent_at",
+        "_stored_bytes",
+        "_stored_oldest",
+        "_touched",
+        "_urgent",
+        "claim",
+        "fenced",
+        "pinned",
+        "sending",
+    )
+
+    def __init__(
+        self, stored: Stored, hub: Hub, life: Life, outgoing: Outgoing, *, owned: bool
+    ) -> None:
+        super().__init__(stored, hub, life, owned=owned)
+        self.sending = Sending()
+        self.fenced = False
+        self.pinned = False
+        self.claim: Claim | None = None
+        self._outgoing = outgoing
+        self._sent_at = -inf
+        self._lost_types: dict[str, int] = {}
+        self._stored_oldest = stored.oldest
+        self._stored_bytes = 0
+        self._touched = False
+        self._urgent = False
+
+    # What its producer does
+
+    def queue(self) -> None:
+        if not self._touched:
+            self._touched = True
+            self._outgoing.touch(self)
+
+    def hurry(self) -> None:
+        """Lets what is to be sent not wait for a tick."""
+        self._urgent = True
+        self._outgoing.touch(self)
+
+    def _commit(self) -> None:
+        """Nothing: what is pending is in no log before the store has it."""
+
+    def _commit_outbox(self, outbox: Outbox) -> None:
+        """Nothing: what is pending goes on coalescing until it is sent."""
+
+    def _collect(self) -> None:
+        """Moves everything pending into the queue; with the lock."""
+        if self._inbox:
+            self._stage(len(self._inbox))
+        outbox, self._outbox = self._outbox, None
+        if self._lost_types:
+            told = self._hub.encoder.lenient(dropped_event(self._lost_types))
+            self._lost_types = {}
+            self.sending.add(Encoded(self._hub.stamp(), told))
+        if outbox is not None:
+            self.sending.add(*outbox.take())
+            self.dropped += outbox.refused
+
+    def _move(
+        self,
+        wire: dict[str, Any],
+        body: bytes,
+        result: bytes | None,
+        only: SessionStatus | None,
+    ) -> SessionStatus | None:
+        if self.closed or (only is not None and self.intended is not only):
+            return None
+        status = next_status(self.intended, wire["type"])
+        self._collect()
+        time = self._hub.stamp()
+        self.sending.add(Move(Encoded(time, body), status, result))
+        self._intended = status
+        self.closed = status.ended
+        if status is SessionStatus.RUNNING:
+            self.life.started_at = self.life.started_at or time
+        else:
+            self.life.on_cancel = None
+        if status is SessionStatus.PENDING:
+            self._forget_inputs()
+        return status
+
+    def _moved(self, status: SessionStatus) -> None:
+        # The registry is told when the store has it.
+        self.pinned = status is SessionStatus.WAITING
+        self.hurry()
+
+    def _resolve_as(self, request_id: str, body: bytes) -> None:
+        self._collect()
+        self.sending.add(Once(Encoded(self._hub.stamp(), body), f"input:{request_id}"))
+
+    def settle(self, question: Question, outcome: Outcome, answer: Any = None) -> bool:
+        if outcome is not Outcome.EXPIRED:
+            return super().settle(question, outcome, answer)
+        # Somebody may just have answered it elsewhere: the store decides who was first.
+        with self._lock:
+            if question.outcome is not None or question.deadline is None:
+                return False
+            self._resolve_as(question.request_id, resolved(question.request_id, outcome))
+            question.deadline = None
+        self._hub.unwatch(question)
+        self.hurry()
+        return True
+
+    def take_over(self) -> None:
+        """Goes on with what another owner has left, or with what waited; it was claimed before."""
+        wire = {"type": "session.resumed"}
+        body = self._encode(wire)
+
+        def act() -> None:
+            self._withdraw()
+            self.fence += 1
+            for request in self.history.fold().state()["requests"]:
+                request_id = request["request_id"]
+                self._resolve_as(request_id, resolved(request_id, Outcome.CANCELLED))
+            self._move(wire, body, None, None)
+
+        self._turn(act, _nothing)
+        self._let_go()
+        self._moved(SessionStatus.RUNNING)
+
+    # Control: by whoever may, wherever the producer is
+
+    def request_cancel(self, reason: str | None, by: str | None) -> bool:
+        if self.owned:
+            return super().request_cancel(reason, by)
+        return self._outgoing.cancel(self, reason, by)
+
+    def answer(self, request_id: str, value: Any, by: str | None) -> None:
+        self._outgoing.answer(self, request_id, value, by)
+
+    def _answer_came(self, request_id: str, value: Any) -> None:
+        self.life.answer = value
+        self._outgoing.resolved(self, request_id)
+
+    # What goes to the store
+
+    def barrier(self, callback: Callable[[], object]) -> bool:
+        """Calls back when everything emitted so far is stored; False when it is."""
+
+        def act() -> bool:
+            self._collect()
+            return self.sending.barrier(callback)
+
+        return self._turn(act, lambda: False)
+
+    def forget_barrier(self, callback: Callable[[], object]) -> None:
+        """Calls back no more."""
+        self._turn(lambda: self.sending.forget(callback), _nothing)
+
+    def next_append(self, now: float) -> Append | Later | None:
+        """Returns what is to be sent now, the same until it is answered; None: nothing is."""
+
+        def act() -> Append | Later | None:
+            self._touched = False
+            if self.sending.flight is None and not self._is_due(now):
+                self._touched = True
+                return Later(self._sent_at + self._hub.settings.delivery_interval)
+            self._urgent = False
+            if self.sending.flight is None:
+                self._collect()
+            flight = self.sending.next(self._hub.settings)
+            if flight is None:
+                return None
+            self._sent_at = now
+            if flight.append is None:
+                flight.append = self._append_of([entry_of(item) for item in flight.items])
+            return flight.append
+
+        made = self._turn(act, _nothing)
+        self._call_all(self._turn(self.sending.idle_barriers, _none))
+        return made
+
+    def _is_due(self, now: float) -> bool:
+        if self._urgent or now >= self._sent_at + self._hub.settings.delivery_interval:
+            return True
+        if self._inbox:
+            self._stage(len(self._inbox))
+        # What stands alone gains nothing by waiting.
+        return self._outbox is None or not self._outbox.coalesces
+
+    def _append_of(self, entries: Sequence[bytes]) -> Append:
+        flight = self.sending.flight
+        assert flight is not None
+        move, settings = flight.move, self._hub.settings
+        status = None if move is None else move.status
+        lease = details = ending = None
+        if status is SessionStatus.RUNNING:
+            lease, details = settings.lease_ttl, self.details()
+        elif status is SessionStatus.PENDING:
+            lease = settings.pending_ttl
+        elif status is SessionStatus.WAITING:
+            lease = 0.0
+        elif move is not None:
+            ending = self.ending(move.entry.time, entries, move.result)
+        return Append(
+            self.id,
+            self.epoch,
+            entries,
+            known_head=self.history.head,
+            fence=self.stored.fence if self.owned else None,
+            producer_id=self.sending.producer_id,
+            producer_seq=flight.number,
+            once=flight.once,
+            only=() if self.owned else (SessionStatus.RUNNING,),
+            at_head=None if ending is None else self.history.head,
+            status=status,
+            lease=lease,
+            details=details,
+            ending=ending,
+        )
+
+    def answered(self, answer: Appended | Refused) -> Ask:
+        """Takes the store's answer to the append that is under way."""
+        if isinstance(answer, Appended):
+            return self._stored_it(answer)
+        if answer.why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
+            return Ask.RECOVER
+        if answer.why is Refusal.FULL:
+            return Ask.TRIM
+        if answer.why is Refusal.MOVED:
+            self._turn(self._make_anew, _nothing)
+            return Ask.READ
+        if answer.why is Refusal.STATUS and self.owned:
+            _logger.error("session %s: the store refuses what it should take", self.id)
+        self.lose(fenced=answer.why in (Refusal.FENCED, Refusal.EPOCH))
+        return Ask.READ
+
+    def _make_anew(self) -> None:
+        if self.sending.flight is not None:
+            self.sending.flight.append = None
+
+    def _stored_it(self, answer: Appended) -> Ask:
+        flight = self.sending.flight
+        if flight is None or flight.append is None:  # it was given up meanwhile
+            return Ask.READ
+        append = flight.append
+        ours = flight.once is None or not answer.repeated
+
+        def act() -> tuple[bool, Sequence[Callable[[], object]]]:
+            whole = ours and self._absorb(answer.first, append.entries)
+            if append.status is not None and append.status is not SessionStatus.RUNNING:
+                self.owned = False
+            return whole, self.sending.landed()
+
+        whole, barriers = self._turn(act, _lost)
+        self._call_all(barriers)
+        if flight.move is not None:
+            self._hub.transitioned(self, flight.move.status)
+        self.announce()
+        return Ask.NOTHING if whole and answer.head == self.history.head else Ask.READ
+
+    def lose(self, *, fenced: bool = False) -> None:
+        """Lets go of everything that a producer here has still to store: it is none any more."""
+        lost = self.owned and fenced
+
+        def act() -> Sequence[Callable[[], object]]:
+            self._collect()
+            dropped, barriers = self.sending.give_up()
+            self.dropped += dropped
+            self.fence += self.owned
+            self.fenced = self.fenced or lost
+            self.owned = False
+            self._intended = None
+            return barriers
+
+        self._call_all(self._turn(act, _none))
+        if lost:
+            _logger.warning("session %s: another process has taken it over", self.id)
+
+    def supersede(self, successor: SessionRecord) -> None:
+        self.lose(fenced=True)
+        super().supersede(successor)
+
+    def _know(self, stored: Stored) -> None:
+        if self.owned and stored.fence != self.stored.fence:
+            # No append was refused yet, but the next one would be.
+            self._later_do(lambda: self.lose(fenced=True))
+        super()._know(stored)
+        if not self.owned:
+            self._stored_oldest = stored.oldest
+
+    def _absorb(self, first: int, entries: Sequence[bytes]) -> bool:
+        before = self.history.head
+        whole = super()._absorb(first, entries)
+        self._stored_bytes += sum(map(len, entries[max(0, before + 1 - first) :]))
+        if self.ended and self.owned and self.sending.flight is None:  # others have ended it
+            self._later_do(self.lose)
+        return whole
+
+    # The stored log
+
+    def trim(self, *, full: bool = False) -> Trim | None:
+        """Returns a cut of the stored log, if it is time for one, or it is full."""
+
+        def act() -> Trim | None:
+            history, settings = self.history, self._hub.settings
+            events = history.head - self._stored_oldest + 1
+            due = full or events > settings.max_history_events * _TRIM_AT
+            due = due or self._stored_bytes > settings.max_history_bytes * _TRIM_AT
+            if not (self.owned and due and history.oldest > self._stored_oldest):
+                return None
+            seq = history.oldest - 1
+            return Trim(self.id, self.epoch, self.stored.fence, seq, history.base_json())
+
+        return self._turn(act, _nothing)
+
+    def trimmed(self, trim: Trim) -> None:
+        """Takes note that the stored log is cut."""
+        self._stored_oldest = trim.seq + 1
+        self._stored_bytes = self.history.size_bytes
+
+    def start_over(self, epoch: str, expected: Expected | None) -> None:
+        """Goes on in another epoch from the state at its head; the store lost this one's log.
+
+        Args:
+            epoch: the new one.
+            expected: what is left in the store.
+        """
+
+        def act() -> None:
+            old, settings = self.history, self._hub.settings
+            seq = old.head
+            state = {**from_json(old.head_json()), "epoch": epoch}
+            self.history = History(self.id, epoch, settings)
+            self.history.go_on_from(seq, encode_json(state) if seq else None)
+            self._send_away()
+            self._stored_oldest, self._stored_bytes = seq + 1, 0
+            self.sending.start_over()
+            running = self.status is SessionStatus.RUNNING
+            self.claim = Claim(
+                session_id=self.id,
+                expected=expected,
+                epoch=epoch,
+                status=self.status,
+                attempt=self.attempt,
+                fence=self.stored.fence,
+                owner=self.life.owner,
+                created=self.stored.created,
+                details=self.details(),
+                ttl=settings.live_ttl,
+                lease=settings.lease_ttl if running else None,
+                base_seq=seq,
+                base=self.history.base_json() if seq else b"",
+            )
+
+        self._turn(act, _nothing)
+        self.announce()
+
+    # An outage
+
+    def weigh(self) -> tuple[int, int]:
+        """Returns the events and bytes that wait for the store, after coalescing them."""
+
+        def act() -> tuple[int, int]:
+            if self._inbox:
+                self._stage(len(self._inbox))
+            events, size = len(self.sending), self.sending.size_bytes
+            if self._outbox is None:
+                return events, size
+            return events + len(self._outbox), size + self._outbox.size_bytes
+
+        return self._turn(act, lambda: (0, 0))
+
+    def thin(self, level: Thinning) -> None:
+        """Gives up what does not survive at this level, and remembers to say so."""
+
+        def act() -> None:
+            lost = [self.sending.thin(level)]
+            if self._outbox is not None:
+                lost.append(self._outbox.thin(level))
+            for counts in lost:
+                for kind, count in counts.items():
+                    self._lost_types[kind] = self._lost_types.get(kind, 0) + count
+                    self.dropped += count
+
+        self._turn(act, _nothing)
+
+    def _call_all(self, callbacks: Sequence[Callable[[], object]]) -> None:
+        for callback in callbacks:
+            callback()
+        self._settled()
+        self._let_go()
+
+
+def _nothing() -> None: ...
+
+
+def _none() -> Sequence[Callable[[], object]]:
+    return ()
+
+
+def _lost() -> tuple[bool, Sequence[Callable[[], object]]]:
+    return False, ()

@@ -1,0 +1,370 @@
+"""Sessions on a Redis or Valkey server, for the processes of any number of machines.
+
+The client library is imported in this file only: it sends what `ScriptedStore` wants to be run, and
+says in our words what went wrong. Nothing is repeated here that may have been done already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, ClassVar, TypeAlias, cast
+
+from typing_extensions import override
+
+from ..abc import Listener
+from ..errors import InvalidSettings, StoreUnavailable
+from ..settings import Settings
+from ._redis_cluster import Call, Redirection, Router
+from ._redis_fitness import SECTIONS, risk_of
+from ._redis_keys import Command, Keys, by_hash, by_text
+from ._redis_listener import PublishListener
+from ._redis_replies import DAMAGED
+from ._redis_store import ScriptedStore
+from ._redis_url import DEFAULT_PREFIX, Options, Target, options_of, target_of
+
+try:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import (
+        AskError,
+        AuthenticationError,
+        AuthenticationWrongNumberOfArgsError,
+        MovedError,
+        NoPermissionError,
+        NoScriptError,
+        RedisClusterException,
+        RedisError,
+        ResponseError,
+    )
+    from redis.retry import Retry
+except ImportError as error:
+    raise ImportError(
+        "agentprogress.stores.redis needs redis-py, which is not installed: "
+        "pip install 'agentprogress[redis]'"
+    ) from error
+
+__all__ = ["RedisStore"]
+
+_logger = logging.getLogger("agentprogress")
+
+# Committer, listener's reader, and two threads that join or control.
+_MAX_CONNECTIONS = 4
+_TIMEOUT = 5.0
+
+_NO_RIGHT = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
+# Answers of the server to any script, whosever it is.
+_NOT_THE_SCRIPT = ("BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE")
+
+
+# redis-py's own types are partial, and others with each version.
+_library: Any = redis
+_Client: TypeAlias = Any
+_Connection: TypeAlias = Any
+_Topology: TypeAlias = Any
+
+
+class RedisStore(ScriptedStore):
+    """A store on a Redis server of version 7 or later, on Valkey, or on a Cluster of either.
+
+    At most four connections for calls and one for each listener; none for a session or subscriber.
+    Safe to use in several threads, and again in the child after a fork.
+    """
+
+    scheme: ClassVar[str] = "redis"
+
+    def __init__(
+        self,
+        url: str,
+        settings: Settings | None = None,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+        cluster: bool = False,
+        allow_eviction: bool = False,
+    ) -> None:
+        """Names a server; nothing is connected before the first call.
+
+        Args:
+            url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database
+                as redis-py reads them.
+            settings: the bounds of a log.
+            prefix: how every key and channel begins: 1-64 characters without braces.
+            cluster: the server is a node of a Redis Cluster.
+            allow_eviction: a server that may throw keys away is warned about instead of refused.
+
+        Raises:
+            InvalidSettings: the URL or the prefix cannot be used.
+        """
+        target = target_of(url)
+        keys = Keys(prefix)
+        self._options = Options(prefix, cluster, allow_eviction)
+        self._server = (_Cluster if cluster else _Server)(target)
+        super().__init__(keys, self._server, Settings() if settings is None else settings)
+
+    @classmethod
+    def from_url(cls, url: str, settings: Settings | None = None) -> RedisStore:
+        """Makes one of a URL that may have ``prefix``, ``cluster`` and ``allow_eviction`` as well.
+
+        Raises:
+            InvalidSettings: as the constructor.
+        """
+        url, options = options_of(url)
+        return cls(
+            url,
+            settings,
+            prefix=options.prefix,
+            cluster=options.cluster,
+            allow_eviction=options.allow_eviction,
+        )
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._server.shown!r}, prefix={self._options.prefix!r})"
+
+    @override
+    def connect(self) -> None:
+        self._server.check(self._options)
+
+    @override
+    def close(self) -> None:
+        self._server.close()
+
+    @override
+    def listen(self) -> Listener:
+        return PublishListener(self._keys, self._server.dial, self._server.timeout)
+
+
+class _Server:
+    """One server: runs scripts on it, and says in our words what went wrong.
+
+    Attributes:
+        shown: where it is, for people.
+        timeout: seconds after which an answer that does not come is given up.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.shown = target.shown
+        self._url = target.url
+        self._pool = self._made(target.url)
+        self._client: _Client = _library.Redis(connection_pool=self._pool)
+        self.timeout: float = self._pool.connection_kwargs["socket_timeout"]
+        self._warned = False
+
+    def _made(self, url: str) -> Any:
+        try:
+            pool = _library.BlockingConnectionPool.from_url(url, **_how_to_connect())
+            # Made and thrown away: what is wrong with the arguments is found out here.
+            pool.connection_class(**pool.connection_kwargs)
+        except (RedisError, TypeError, ValueError) as error:
+            raise InvalidSettings(f"The URL of the Redis store is no good: {error}") from None
+        return pool
+
+    def close(self) -> None:
+        self._client.close()
+        self._pool.disconnect()
+
+    # Scripts
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """Returns the answer of each, all asked at once; `DAMAGED` for one that has no good one.
+
+        A server that was restarted knows no scripts; what it has not run for that reason is sent
+        again with its text, and nothing else is.
+        """
+        with self._worded():
+            answers = self._ask([by_hash(command) for command in commands])
+            unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if unknown:
+                again = self._ask([by_text(commands[number]) for number in unknown])
+                for number, answer in zip(unknown, again, strict=True):
+                    answers[number] = answer
+            return [self._judged(answer) for answer in answers]
+
+    def _ask(self, calls: Sequence[Call]) -> list[Any]:
+        return _pipelined(self._client, calls)
+
+    def _judged(self, answer: Any) -> Any:
+        if not isinstance(answer, Exception):
+            return answer
+        if not _of_the_script(answer):
+            raise answer
+        # One session's keys must not keep all others from being written.
+        _logger.warning("store %s: a session's keys are damaged: %s", self.shown, answer)
+        return DAMAGED
+
+    # Fitness
+
+    def check(self, options: Options) -> None:
+        """Makes sure that it is there and fit for use.
+
+        Raises:
+            StoreUnavailable: it is not there, or cannot write.
+            InvalidSettings: it must not be used as it is.
+        """
+        with self._worded(entering=True):
+            for client in self._nodes():
+                info: dict[str, Any] = {}
+                for section in SECTIONS:
+                    info |= client.info(section)
+                risk = risk_of(info, self.shown, options)
+                if risk is not None and not self._warned:
+                    _logger.warning("%s", risk)
+                    self._warned = True
+
+    def _nodes(self) -> list[_Client]:
+        return [self._client]
+
+    # Listening
+
+    def dial(self) -> _Line:
+        """Returns a new connection that only listens."""
+        with self._worded():
+            return _Line(self._connection(), self._worded)
+
+    def _connection(self) -> _Connection:
+        return _connected(self._pool)
+
+    # Errors
+
+    @contextmanager
+    def _worded(self, *, entering: bool = False) -> Generator[None]:
+        """Says what went wrong in our words.
+
+        Args:
+            entering: a password that is wrong from the beginning is a mistake of whoever set it.
+        """
+        try:
+            yield
+        except _NO_RIGHT as error:
+            sentence = f"Redis at {self.shown} does not let us in: {error}"
+            raise (InvalidSettings if entering else StoreUnavailable)(sentence) from None
+        except redis.TimeoutError:
+            raise StoreUnavailable(f"Redis at {self.shown} does not answer in time.") from None
+        except (RedisError, RedisClusterException, OSError) as error:
+            sentence = f"Redis at {self.shown} cannot be used: {str(error) or repr(error)}"
+            raise StoreUnavailable(sentence) from None
+
+
+class _Cluster(_Server):
+    """A Redis Cluster; `Router` says why the client library does not send the calls."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._known: _Topology | None = None
+        self._stale = False
+
+    def close(self) -> None:
+        known, self._known = self._known, None
+        if known is not None:
+            known.close()
+        super().close()
+
+    def _topology(self) -> _Topology:
+        """Returns who has what; asked for at the first call, and after something went wrong."""
+        known = self._known
+        if known is None:
+            options = _how_to_connect() | {"connection_pool_class": _library.BlockingConnectionPool}
+            known = self._known = _library.RedisCluster.from_url(self._url, **options)
+        elif self._stale:
+            known.nodes_manager.initialize()
+        self._stale = False
+        return known
+
+    def _nodes(self) -> list[_Client]:
+        try:
+            topology = self._topology()
+        except RedisClusterException as error:
+            if "Cluster mode is not enabled" in str(error.__cause__ or error):
+                raise InvalidSettings(f"Redis at {self.shown} is no Cluster.") from None
+            raise
+        return [topology.get_redis_connection(node) for node in topology.get_primaries()]
+
+    def _ask(self, calls: Sequence[Call]) -> list[Any]:
+        try:
+            return Router(self._topology(), _pipelined, _redirection).ask(calls)
+        except (redis.ConnectionError, redis.TimeoutError, RedisClusterException):
+            # Somebody else may have taken the slots over.
+            self._stale = True
+            raise
+
+    def _connection(self) -> _Connection:
+        """Connects to any node: what is published on one is told on all."""
+        nodes = self._nodes()
+        for node in nodes[:-1]:
+            with suppress(redis.ConnectionError, redis.TimeoutError):
+                return _connected(node.connection_pool)
+        return _connected(nodes[-1].connection_pool)
+
+
+class _Line:
+    """A connection that only listens; see `_redis_listener.Line`."""
+
+    def __init__(
+        self, connection: _Connection, worded: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._connection = connection
+        self._worded = worded
+        # redis-py does not tell its socket, and its own PubSub cannot be interrupted.
+        self._descriptor: int = connection._sock.fileno()
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def send(self, command: str, channels: Collection[str]) -> None:
+        with self._worded():
+            self._connection.send_command(command, *channels)
+
+    def receive(self) -> tuple[bytes, bytes, bytes] | None:
+        with self._worded():
+            if not self._connection.can_read(timeout=0):
+                return None
+            kind, channel, payload = self._connection.read_response()
+            return kind, channel, payload
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+def _how_to_connect() -> dict[str, Any]:
+    """What the client library is told besides the URL, which may have some of it as well."""
+    return {
+        "max_connections": _MAX_CONNECTIONS,
+        "timeout": _TIMEOUT,
+        "socket_timeout": _TIMEOUT,
+        "socket_connect_timeout": _TIMEOUT,
+        "socket_keepalive": True,
+        "client_name": "agentprogress",
+        # Version 3 sends the same answers in more shapes, and events in between.
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _connected(pool: Any) -> _Connection:
+    connection: _Connection = pool.connection_class(**pool.connection_kwargs)
+    connection.connect()
+    return connection
+
+
+def _pipelined(client: _Client, calls: Sequence[Call]) -> list[Any]:
+    """Sends calls at once; an error that one of them is answered with stands in its place."""
+    with client.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.execute_command(*call)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+
+def _redirection(answer: Any) -> Redirection | None:
+    if not isinstance(answer, AskError):
+        return None
+    host, port = cast("tuple[str, int]", answer.node_addr)
+    return Redirection(host, port, asking=not isinstance(answer, MovedError))
+
+
+def _of_the_script(error: Exception) -> bool:
+    """Whether a script has run into keys that it did not write."""
+    text = str(error)
+    return (
+        type(error) is ResponseError and not text.startswith(_NOT_THE_SCRIPT) and "script" in text
+    )
