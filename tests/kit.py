@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
@@ -61,6 +61,8 @@ class Follower:
         # While it is unset the follower does not take the next item.
         self.reads = anyio.Event()
         self.reads.set()
+        self.joined = anyio.Event()
+        self._news = anyio.Event()
 
     @property
     def types(self) -> list[str]:
@@ -78,16 +80,27 @@ class Follower:
     def stall(self) -> None:
         self.reads = anyio.Event()
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Returns once what has come makes it so; for those who share no clock with the store."""
+        with anyio.fail_after(20):
+            while not condition():
+                self._news = anyio.Event()
+                await self._news.wait()
+
     async def run(self) -> None:
         try:
             async with self._registry.subscribe(self._session_id, after=self._after) as items:
                 self.subscription = items
+                self.joined.set()
                 async for item in items:
                     self.items.append(item)
+                    self._news.set()
                     await self.reads.wait()
         except ProgressError as error:
             self.error = error
         self.finished = True
+        self.joined.set()
+        self._news.set()
 
 
 @asynccontextmanager
@@ -98,6 +111,7 @@ async def following(
     follower = Follower(registry, session_id, after)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(follower.run)
+        await follower.joined.wait()
         await settle()
         yield follower
         tasks.cancel_scope.cancel()

@@ -55,3 +55,26 @@ def test_the_package_and_its_asgi_application_load_no_optional_dependency() -> N
         f"import agentprogress.asgi\nprint(*{optional}.intersection(sys.modules))",
     )
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"), [("StoreTests", "pytest"), ("StoreMachine", "hypothesis")]
+)
+def test_the_tests_of_a_store_say_what_they_need_when_they_are_named(
+    name: str, absent: str
+) -> None:
+    done = run(absent, "import agentprogress.testing\nprint('imported')")
+    assert (done.stdout, done.stderr) == ("imported\n", "")
+    done = run(absent, f"from agentprogress.testing import {name}")
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"ImportError: {name} needs {absent}: pip install {absent}"
+    )
+
+
+def test_the_helpers_for_tests_load_no_test_tool() -> None:
+    done = run(
+        "nothing",
+        "import sys, agentprogress.testing\n"
+        "print(*{'pytest', 'hypothesis'}.intersection(sys.modules))",
+    )
+    assert (done.stdout, done.stderr) == ("\n", "")

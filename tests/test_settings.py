@@ -97,6 +97,7 @@ OWN = {
     "max_buffered_events": 1000,
     "max_buffered_bytes": 4 * MIB,
     "replica_ttl": 10,
+    "commit_interval": 0.002,
     "min_store_delay": 0.1,
     "max_store_delay": 2,
     "max_append_events": 1000,

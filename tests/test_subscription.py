@@ -1,7 +1,8 @@
-"""Following a session in the same process."""
+"""Following a session in the same process, wherever it lives and whoever produces it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -10,25 +11,67 @@ import pytest
 from agentprogress import Gap, ProgressSession, SessionRegistry, Snapshot
 from agentprogress.errors import SessionGone, SessionUnknown
 from agentprogress.registry import engine_of
-from tests.kit import entered, following, on_virtual_time, settle
+from tests.backings import EVERYWHERE, ON_VIRTUAL_TIME, Backing, Stores
+from tests.kit import Follower, entered, following, settle
 
 pytestmark = pytest.mark.anyio
 
+moves_time = pytest.mark.parametrize("backing", ON_VIRTUAL_TIME, ids=str, indirect=True)
 
-def running(lines: int, **settings: Any) -> tuple[SessionRegistry, ProgressSession, str]:
-    """Returns a registry with a running session of so many lines, and its epoch."""
-    registry, _ = on_virtual_time(**settings)
-    session = entered(registry.open(session_id="job"))
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    with Stores(tmp_path_factory.mktemp("stores")) as stores:
+        yield stores
+
+
+@pytest.fixture(params=EVERYWHERE, ids=str)
+def backing(request: pytest.FixtureRequest, stores: Stores) -> Iterator[Backing]:
+    with Backing(request.param, stores) as backing:
+        yield backing
+
+
+class Running:
+    """A running session, as its producer and as its followers see it.
+
+    Attributes:
+        producer: the registry that it runs in.
+        registry: the one in which it is followed.
+    """
+
+    def __init__(
+        self, session: ProgressSession, producer: SessionRegistry, registry: SessionRegistry
+    ) -> None:
+        self.session = session
+        self.producer = producer
+        self.registry = registry
+
+    @property
+    def epoch(self) -> str:
+        return self.registry.get("job").epoch
+
+    def has_told(self, follower: Follower) -> bool:
+        """Whether the follower has everything that is in the log."""
+        assert follower.subscription is not None
+        return follower.subscription.cursor == self.session.cursor
+
+
+async def running(backing: Backing, lines: int = 0, **settings: Any) -> Running:
+    """Returns a session of so many lines, that goes on."""
+    producer, registry = backing.registries(**settings)
+    session = entered(producer.open(session_id="job"))
     for number in range(lines):
         session.log(str(number))
-    return registry, session, registry.get("job").epoch
+    if backing.way.store is not None:
+        await session.flush()  # what a store has not yet is in no log
+    return Running(session, producer, registry)
 
 
 async def answer(
-    registry: SessionRegistry, after: str | None
+    backing: Backing, job: Running, after: str | None
 ) -> tuple[str, list[Any], list[int | None]]:
-    async with following(registry, "job", after) as follower:
-        await settle()
+    async with following(job.registry, "job", after) as follower:
+        await backing.until(follower, lambda: job.has_told(follower), within=0)
         shown: list[Any] = []
         for item in follower.items:
             if isinstance(item, Gap):
@@ -39,26 +82,32 @@ async def answer(
         return follower.resume, shown, events
 
 
-async def test_without_a_cursor_a_complete_log_comes_whole() -> None:
-    registry, _, _ = running(5)
-    assert await answer(registry, None) == ("fresh", [], [1, 2, 3, 4, 5, 6])
+async def test_without_a_cursor_a_complete_log_comes_whole(backing: Backing) -> None:
+    job = await running(backing, 5)
+    assert await answer(backing, job, None) == ("fresh", [], [1, 2, 3, 4, 5, 6])
 
 
-async def test_without_a_cursor_a_trimmed_log_comes_after_its_state() -> None:
-    registry, _, _ = running(9, max_history_events=4)
-    assert await answer(registry, None) == ("snapshot", [("snapshot", 6, False)], [7, 8, 9, 10])
+async def test_without_a_cursor_a_trimmed_log_comes_after_its_state(backing: Backing) -> None:
+    job = await running(backing, 9, max_history_events=4)
+    assert await answer(backing, job, None) == (
+        "snapshot",
+        [("snapshot", 6, False)],
+        [7, 8, 9, 10],
+    )
 
 
 @pytest.mark.parametrize(("seq", "events"), [(6, [7, 8, 9, 10]), (8, [9, 10]), (10, [])])
-async def test_a_retained_cursor_resumes_exactly(seq: int, events: list[int]) -> None:
-    registry, _, epoch = running(9, max_history_events=4)
-    assert await answer(registry, f"{epoch}-{seq}") == ("exact", [], events)
+async def test_a_retained_cursor_resumes_exactly(
+    backing: Backing, seq: int, events: list[int]
+) -> None:
+    job = await running(backing, 9, max_history_events=4)
+    assert await answer(backing, job, f"{job.epoch}-{seq}") == ("exact", [], events)
 
 
 @pytest.mark.parametrize("seq", [0, 2, 5])
-async def test_an_older_cursor_is_told_what_it_missed(seq: int) -> None:
-    registry, _, epoch = running(9, max_history_events=4)
-    assert await answer(registry, f"{epoch}-{seq}") == (
+async def test_an_older_cursor_is_told_what_it_missed(backing: Backing, seq: int) -> None:
+    job = await running(backing, 9, max_history_events=4)
+    assert await answer(backing, job, f"{job.epoch}-{seq}") == (
         "gap",
         [("gap", seq + 1, 6, "evicted"), ("snapshot", 6, False)],
         [7, 8, 9, 10],
@@ -66,42 +115,50 @@ async def test_an_older_cursor_is_told_what_it_missed(seq: int) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["0000000000-3", "{epoch}-11", "nonsense", "", "{epoch}-x"])
-async def test_a_cursor_of_another_log_starts_again(cursor: str) -> None:
-    registry, _, epoch = running(9, max_history_events=4)
-    assert await answer(registry, cursor.format(epoch=epoch)) == (
+async def test_a_cursor_of_another_log_starts_again(backing: Backing, cursor: str) -> None:
+    job = await running(backing, 9, max_history_events=4)
+    assert await answer(backing, job, cursor.format(epoch=job.epoch)) == (
         "reset",
         [("snapshot", 6, True)],
         [7, 8, 9, 10],
     )
-    registry, _, epoch = running(2)
-    assert await answer(registry, cursor.format(epoch=epoch)) == (
+    job = await running(backing, 2)
+    assert await answer(backing, job, cursor.format(epoch=job.epoch)) == (
         "reset",
         [("snapshot", 0, True)],
         [1, 2, 3],
     )
 
 
-async def test_after_the_end_everything_comes_and_then_the_end() -> None:
-    registry, session, epoch = running(2)
-    with pytest.raises(LookupError), registry.open(session_id="failed"):
+async def test_after_the_end_everything_comes_and_then_the_end(backing: Backing) -> None:
+    producer, registry = backing.registries()
+    with pytest.raises(LookupError), producer.open(session_id="failed"):
         raise LookupError
     async with following(registry, "failed") as follower:
-        assert follower.finished
+        await backing.until(follower, lambda: follower.finished, within=0)
         assert follower.types == ["session.started", "session.failed"]
-    head = registry.get("failed").head
-    cursor = f"{registry.get('failed').epoch}-{head}"
-    async with following(registry, "failed", cursor) as follower:
-        assert (follower.finished, follower.items, follower.resume) == (True, [], "exact")
-    assert session.status == "running"
-    assert epoch
+    info = registry.get("failed")
+    assert info.head == 2
+    async with following(registry, "failed", f"{info.epoch}-{info.head}") as follower:
+        await backing.until(follower, lambda: follower.finished, within=0)
+        assert (follower.items, follower.resume) == ([], "exact")
 
 
-async def test_a_swept_history_leaves_its_state() -> None:
-    registry, clock = on_virtual_time(history_ttl=5)
+async def test_one_session_ends_without_the_others(backing: Backing) -> None:
+    job = await running(backing)
+    producer = job.producer
+    with pytest.raises(LookupError), producer.open(session_id="failed"):
+        raise LookupError
+    assert job.session.status == job.registry.get("job").status == "running"
+
+
+@moves_time
+async def test_a_swept_history_leaves_its_state(backing: Backing) -> None:
+    producer, registry = backing.registries(history_ttl=5)
     async with registry:
-        with registry.open(session_id="job") as session:
+        with producer.open(session_id="job") as session:
             session.complete("result")
-        await clock.advance(7)
+        await backing.advance(7)
         async with following(registry, "job") as follower:
             assert follower.finished
             assert (follower.resume, follower.types) == ("snapshot", ["snapshot"])
@@ -110,78 +167,81 @@ async def test_a_swept_history_leaves_its_state() -> None:
             assert (item.state.status, item.state.result) == ("completed", "result")
 
 
-async def test_what_never_was_or_is_gone_is_told_when_entered() -> None:
-    registry, _, _ = running(0)
+async def test_what_never_was_or_is_gone_is_told_when_entered(backing: Backing) -> None:
+    job = await running(backing)
     with pytest.raises(SessionUnknown):
-        async with registry.subscribe("other"):
+        async with job.registry.subscribe("other"):
             pass
-    registry.delete("job")
+    job.producer.delete("job")
     with pytest.raises(SessionGone):
-        async with registry.subscribe("job"):
+        async with job.registry.subscribe("job"):
             pass
-    assert registry.stats().subscribers == 0
+    assert job.registry.stats().subscribers == 0
 
 
-async def test_events_come_as_they_happen_and_the_cursor_moves_along() -> None:
-    registry, clock = on_virtual_time()
-    with registry.open(session_id="job") as session:
-        async with following(registry, "job") as follower:
-            for number in range(5):
-                session.log(str(number))
-                await clock.advance(1)
-                assert len(follower.items) == number + 2
-                assert follower.subscription is not None
-                assert follower.subscription.cursor == session.cursor
+async def test_events_come_as_they_happen_and_the_cursor_moves_along(backing: Backing) -> None:
+    job = await running(backing)
+    async with following(job.registry, "job") as follower:
+        for number in range(5):
+            job.session.log(str(number))
+            await backing.until(follower, lambda n=number: len(follower.items) >= n + 2)
+            assert len(follower.items) == number + 2
+            assert follower.subscription is not None
+            assert follower.subscription.cursor == f"{job.epoch}-{number + 2}"
+            assert job.has_told(follower)
 
 
-async def test_a_session_that_was_quiet_is_published_at_once_and_a_busy_one_at_its_tick() -> None:
-    registry, clock = on_virtual_time()
-    with registry.open(session_id="job") as session:
-        async with following(registry, "job") as follower:
-            await clock.advance(1)
-            session.log("at once")
-            await settle()
-            assert len(follower.items) == 2
-            session.log("at the tick")
-            session.log("with it")
-            await settle()
-            assert len(follower.items) == 2
-            await clock.advance(registry.settings.delivery_interval)
-            assert len(follower.items) == 4
+@moves_time
+async def test_a_session_that_was_quiet_is_published_at_once_and_a_busy_one_at_its_tick(
+    backing: Backing,
+) -> None:
+    job = await running(backing)
+    async with following(job.registry, "job") as follower:
+        await backing.advance(1)
+        job.session.log("at once")
+        await backing.advance(0)
+        assert len(follower.items) == 2
+        job.session.log("at the tick")
+        job.session.log("with it")
+        await backing.advance(0)
+        assert len(follower.items) == 2
+        await backing.advance(job.registry.settings.delivery_interval)
+        assert len(follower.items) == 4
 
 
-async def test_a_slow_reader_is_told_what_it_missed_and_goes_on() -> None:
-    registry, clock = on_virtual_time(max_history_events=4, max_batch_events=2)
-    with registry.open(session_id="job") as session:
-        async with following(registry, "job") as follower:
-            follower.stall()
-            session.log("one to stall on")
-            await clock.advance(1)
-            for number in range(20):
-                session.log(str(number))
-            await clock.advance(1)
-            follower.reads.set()
-            await settle()
-            session.log("last")
-            await clock.advance(1)
-            kinds = follower.types
-            gap = next(item for item in follower.items if isinstance(item, Gap))
-            snapshot = follower.items[follower.items.index(gap) + 1]
-            assert gap.reason == "slow"
-            assert isinstance(snapshot, Snapshot)
-            assert not snapshot.reset
-            assert gap.missed_to == snapshot.seq
-            before = follower.items[follower.items.index(gap) - 1]
-            assert not isinstance(before, Gap)
-            assert before.seq == gap.missed_from - 1
-            assert kinds[-1] == "log.message"
-            session.log("and on")
-            await clock.advance(1)
-            assert follower.seqs[-1] == registry.get("job").head
+async def test_a_slow_reader_is_told_what_it_missed_and_goes_on(backing: Backing) -> None:
+    job = await running(backing, max_history_events=4, max_batch_events=2)
+    async with following(job.registry, "job") as follower, following(job.registry, "job") as other:
+        follower.stall()
+        job.session.log("one to stall on")
+        await backing.until(follower, lambda: follower.seqs[-1] == 2)
+        for number in range(20):
+            job.session.log(str(number))
+        # Whatever others have been told, this one has missed.
+        await backing.until(other, lambda: other.seqs[-1] == 22)
+        assert follower.seqs == [1, 2]
+        follower.reads.set()
+        await backing.until(follower, lambda: job.has_told(follower), within=0)
+        job.session.log("last")
+        await backing.until(follower, lambda: follower.types[-1] == "log.message")
+        kinds = follower.types
+        gap = next(item for item in follower.items if isinstance(item, Gap))
+        snapshot = follower.items[follower.items.index(gap) + 1]
+        assert gap.reason == "slow"
+        assert isinstance(snapshot, Snapshot)
+        assert not snapshot.reset
+        assert gap.missed_to == snapshot.seq
+        before = follower.items[follower.items.index(gap) - 1]
+        assert not isinstance(before, Gap)
+        assert before.seq == gap.missed_from - 1
+        assert kinds[-1] == "log.message"
+        job.session.log("and on")
+        await backing.until(follower, lambda: follower.seqs[-1] == 24)
+        assert job.registry.get("job").head == 24
 
 
-async def test_a_reader_that_never_waits_lets_others_run() -> None:
-    registry, _, _ = running(900, max_batch_events=1)
+async def test_a_reader_that_never_waits_lets_others_run(backing: Backing) -> None:
+    job = await running(backing, 900, max_batch_events=1)
     others = 0
 
     async def other() -> None:
@@ -191,46 +251,48 @@ async def test_a_reader_that_never_waits_lets_others_run() -> None:
             await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(other)
-        async with registry.subscribe("job") as subscription:
+        async with job.registry.subscribe("job") as subscription:
+            tasks.start_soon(other)
             for _ in range(901):
                 await anext(subscription)
         tasks.cancel_scope.cancel()
     assert others > 100
 
 
-async def test_events_leaves_out_what_is_none() -> None:
-    registry, _, epoch = running(9, max_history_events=4)
-    async with registry.subscribe("job", after=f"{epoch}-0") as subscription:
+async def test_events_leaves_out_what_is_none(backing: Backing) -> None:
+    job = await running(backing, 9, max_history_events=4)
+    async with job.registry.subscribe("job", after=f"{job.epoch}-0") as subscription:
         events = subscription.events()
         assert [(await anext(events)).seq for _ in range(4)] == [7, 8, 9, 10]
 
 
-async def test_a_cancelled_reader_loses_nothing() -> None:
-    registry, clock = on_virtual_time()
-    with registry.open(session_id="job") as session:
-        async with registry.subscribe("job") as subscription:
-            seqs: list[Any] = []
-            for number in range(10):
-                session.log(str(number))
-                await clock.advance(1)
-                with anyio.CancelScope() as scope:
-                    scope.cancel()
-                    seqs.append(getattr(await anext(subscription), "seq", None))
-            while len(seqs) < 11:
+async def test_a_cancelled_reader_loses_nothing(backing: Backing) -> None:
+    job = await running(backing)
+    async with (
+        following(job.registry, "job") as other,
+        job.registry.subscribe("job") as subscription,
+    ):
+        seqs: list[Any] = []
+        for number in range(10):
+            job.session.log(str(number))
+            await backing.until(other, lambda: job.has_told(other))
+            with anyio.CancelScope() as scope:
+                scope.cancel()
                 seqs.append(getattr(await anext(subscription), "seq", None))
-            assert seqs == list(range(1, 12))
+        while len(seqs) < 11:
+            seqs.append(getattr(await anext(subscription), "seq", None))
+        assert seqs == list(range(1, 12))
 
 
-async def test_a_subscription_is_used_as_a_block() -> None:
-    registry, _, _ = running(0)
+async def test_a_subscription_is_used_as_a_block(backing: Backing) -> None:
+    job = await running(backing)
     with pytest.raises(RuntimeError, match="async with"):
-        await anext(registry.subscribe("job"))
+        await anext(job.registry.subscribe("job"))
 
 
-async def test_leaving_forgets_the_subscriber_everywhere() -> None:
-    registry, _, _ = running(0)
-    async with registry.subscribe("job"):
-        assert registry.get("job").subscribers == registry.stats().subscribers == 1
-    assert registry.get("job").subscribers == registry.stats().subscribers == 0
-    assert not engine_of(registry).record("job").subscribers
+async def test_leaving_forgets_the_subscriber_everywhere(backing: Backing) -> None:
+    job = await running(backing)
+    async with job.registry.subscribe("job"):
+        assert job.registry.get("job").subscribers == job.registry.stats().subscribers == 1
+    assert job.registry.get("job").subscribers == job.registry.stats().subscribers == 0
+    assert not engine_of(job.registry).record("job").subscribers

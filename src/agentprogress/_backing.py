@@ -47,7 +47,7 @@ class Backing(ABC):
 
     @abstractmethod
     def delete(self, record: SessionRecord) -> None:
-        """Removes an ended session."""
+        """Removes a session; one that has not ended is cancelled first."""
 
     @abstractmethod
     def listed(

@@ -125,18 +125,23 @@ class Claims:
 
     def _patiently(self, question: Callable[[], T]) -> T:
         """Asks the store; waits for one that does not answer, where nobody else is kept waiting."""
-        until = self._clock.monotonic() + self._settings.store_wait
-        may_wait = LoopRef.current() is None
+        until = self._clock.monotonic() + self._patience
         while True:
             try:
                 return self._sessions.ask(question)
             except StoreUnavailable as error:
                 now = self._clock.monotonic()
-                if not may_wait or now >= until:
+                if now >= until:
                     raise StoreUnavailable(
                         f"{error} A session cannot be begun without it."
                     ) from error
                 self._sessions.line.rest(until)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds to wait for the store: an event loop is not to be kept from its work for long."""
+        on_loop = LoopRef.current() is not None
+        return self._settings.flush_timeout if on_loop else self._settings.store_wait
 
     def _begin_found(
         self, options: SessionOptions, session_id: str, found: Stored | None
@@ -241,7 +246,7 @@ class Claims:
         """
         replica = producer.record
         assert isinstance(replica, Replica)
-        done = self._sessions.stored_sync(replica, self._settings.store_wait)
+        done = self._sessions.stored_sync(replica, self._patience)
         if replica.fenced:
             raise SessionConflict(replica.id, replica.status, "Another process has begun it.")
         if not done:

@@ -202,16 +202,17 @@ class Committed(SessionRecord):
     def _hear_answer(self, event: dict[str, Any]) -> None:
         """A question is settled, here or elsewhere: those who wait for it go on."""
         request_id, outcome = event["request_id"], Outcome(event["outcome"])
-        with self._lock:
-            inputs = self._inputs
-            question = None if inputs is None else inputs.open.get(request_id)
-            if inputs is not None and question is not None:
-                if outcome is Outcome.ANSWERED:
-                    question.take(event.get("value"))
+        question = self.open_question(request_id)
+        if question is not None:
+            if outcome is Outcome.ANSWERED:
+                question.take(event.get("value"))
+            with self._lock:
+                inputs = self._inputs
+                if inputs is not None and question.outcome is None:
+                    inputs.settle(question, outcome)
                     inputs.answer = question.value
-                inputs.settle(question, outcome)
-                self._closed = [*self._closed, question]
-        self._let_go()
+                    self._closed = [*self._closed, question]
+            self._let_go()
         if self.status is SessionStatus.WAITING and outcome is not Outcome.CANCELLED:
             self._answer_came(request_id, event.get("value"))
 

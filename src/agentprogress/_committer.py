@@ -21,7 +21,7 @@ from ._line import Line
 from ._replica import Ask, Later, Replica
 from ._worker import Worker
 from .abc import Append, Expected, Lease, Store
-from .errors import StoreUnavailable
+from .errors import InvalidSettings, StoreUnavailable
 
 if TYPE_CHECKING:
     from ._durable import DurableSessions
@@ -57,14 +57,17 @@ class Committer:
         self._ticks: list[tuple[float, int, Replica]] = []
         self._order = itertools.count()
         self._errands: deque[Callable[[], object]] = deque()
-        self._renew_at = -inf
+        self._renew_at = self._commit_at = -inf
+        self._urgent = False
         # Overdue sessions, with their stamp and since when this process has seen it.
         self._suspects: dict[str, tuple[str, float]] = {}
         self.worker = Worker("agentprogress committer", self._clock, self.turn)
 
-    def touch(self, replica: Replica) -> None:
+    def touch(self, replica: Replica, *, urgent: bool) -> None:
         """Something of a replica's is to be stored; callable from any thread."""
         self._ready.append(replica)
+        if urgent:
+            self._urgent = True
         self.worker.wake()
 
     def run_soon(self, errand: Callable[[], object]) -> None:
@@ -79,6 +82,13 @@ class Committer:
 
     # One turn
 
+    def forked(self) -> None:
+        """Forgets, in a process that was forked off, what its parent goes on with."""
+        self._ready.clear()
+        self._ticks.clear()
+        self._errands.clear()
+        self._suspects.clear()
+
     def turn(self) -> float | None:
         """Does what there is to do now and returns when the next turn is due."""
         now = self._clock.monotonic()
@@ -86,23 +96,27 @@ class Committer:
             self._relieve()
             return self._line.retry_at
         try:
-            self._store.connect()
+            self._line.connect()
             self._commit(now)
             self._run_errands()
             self._look_after(now)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, InvalidSettings) as error:
             self._line.failed(error)
             self._relieve()
             return self._line.retry_at
         self._line.worked()
-        if self._ready or self._errands:
+        if self._urgent:
             return now
-        return min(self._ticks[0][0] if self._ticks else inf, self._renew_at)
+        if self._ready or self._errands:
+            return self._commit_at
+        next_tick = self._ticks[0][0] if self._ticks else inf
+        return min(max(next_tick, self._commit_at), self._renew_at)
 
     def _commit(self, now: float) -> None:
         batch = self._gather(now)
         if not batch:
             return
+        self._commit_at = now + self._settings.commit_interval
         try:
             answers = self._store.append([append for _, append in batch])
         except StoreUnavailable:
@@ -119,11 +133,16 @@ class Committer:
 
     def _gather(self, now: float) -> list[tuple[Replica, Append]]:
         """Returns what is to be sent: one append of each session that has something."""
+        if now < self._commit_at and not self._urgent:
+            return []
+        # Before the look: what becomes urgent after it is for the next turn.
+        self._urgent = False
         while self._ticks and self._ticks[0][0] <= now:
             self._ready.append(heapq.heappop(self._ticks)[2])
         batch: dict[Replica, Append] = {}
         for _ in range(len(self._ready)):
             if len(batch) >= _MOST_SESSIONS:
+                self._urgent = True
                 break
             replica = self._ready.popleft()
             if replica in batch:

@@ -73,6 +73,15 @@ class Control:
                 return False
         return False
 
+    def end_cancelled(self, replica: Replica, reason: str) -> None:
+        """Ends a session whatever its producer does, which hears of it."""
+        for _ in range(_MOST_TRIES):
+            if replica.ended:
+                return
+            wire = {"type": "session.cancelled", "reason": reason}
+            self._end(replica, wire, SessionStatus.CANCELLED)
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+
     def _write(
         self,
         replica: Replica,

@@ -6,8 +6,11 @@ replicas and the store equal; both begin when something first asks for the store
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +32,7 @@ from ._listening import Listening
 from ._replica import Replica
 from ._wakeup import LoopRef, Wakeup
 from .abc import Lease, Log, Position, Store, Stored
-from .errors import SessionUnknown, StoreUnavailable
+from .errors import InvalidSettings, SessionUnknown, StoreUnavailable
 from .info import SessionInfo
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ class DurableSessions(Backing):
         self.settings = engine.settings
         self.clock = engine.clock
         self.store = store
-        self.line = Line(engine.settings, engine.clock)
+        self.line = Line(store, engine.settings, engine.clock)
         self.committer = Committer(self, store, self.line)
         self.listening = Listening(self, store, self.line)
         self._control = Control(self, store)
@@ -74,6 +77,7 @@ class DurableSessions(Backing):
         self._idle: OrderedDict[Replica, float] = OrderedDict()
         self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
         self._pinged_at: float | None = None
+        _at_exit(self)
 
     # Sessions
 
@@ -124,13 +128,32 @@ class DurableSessions(Backing):
     def ask(self, question: Callable[[], T]) -> T:
         """Asks the store, and takes note of whether it answers."""
         try:
-            self.store.connect()
+            self.line.connect()
             answer = question()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, InvalidSettings) as error:
             self.line.failed(error)
+            self.committer.worker.wake()  # it finds out when the store is back
             raise
         self.line.worked()
         return answer
+
+    def connect(self) -> None:
+        """Makes sure that the store is there and fit for use; waits for it.
+
+        Raises:
+            StoreUnavailable: it did not answer for `store_wait`.
+            InvalidSettings: it must not be used as it is.
+        """
+        until = self.clock.monotonic() + self.settings.store_wait
+        while True:
+            try:
+                self.ask(_nothing)
+            except StoreUnavailable:
+                if self.clock.monotonic() >= until:
+                    raise
+                self.line.rest(until)
+            else:
+                return
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Has something done that may wait for the store, while the event loop goes on."""
@@ -141,6 +164,9 @@ class DurableSessions(Backing):
             return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter[1])
 
     def delete(self, record: SessionRecord) -> None:
+        assert isinstance(record, Replica)
+        if not record.ended:
+            self._control.end_cancelled(record, "deleted")
         ttl = self.settings.tombstone_ttl
         self.ask(lambda: self.store.delete(record.id, ttl))
         record.entomb(record.tombstone())
@@ -221,6 +247,7 @@ class DurableSessions(Backing):
                 self._idle[replica] = self.clock.monotonic()
         if earlier is not None and earlier is not replica:
             earlier.supersede(replica)
+            self._drop(earlier)
         self.listening.follow(replica)
         self.committer.worker.wake()
 
@@ -266,6 +293,7 @@ class DurableSessions(Backing):
         if replica is not None:
             self.listening.unfollow(replica)
             replica.disappear()
+            self._drop(replica)
 
     def _is_needed(self, replica: Replica) -> bool:
         return bool(
@@ -298,7 +326,11 @@ class DurableSessions(Backing):
                     continue
                 del self._replicas[replica.id]
             self.listening.unfollow(replica)
-            replica.release()
+            self._drop(replica)
+
+    def _drop(self, replica: Replica) -> None:
+        replica.release()
+        self.engine.local.let_go(replica)
 
     @property
     def next_to_go(self) -> float | None:
@@ -309,8 +341,8 @@ class DurableSessions(Backing):
 
     # What replicas ask for (`Outgoing`)
 
-    def touch(self, replica: Replica) -> None:
-        self.committer.touch(replica)
+    def touch(self, replica: Replica, *, urgent: bool = False) -> None:
+        self.committer.touch(replica, urgent=urgent)
 
     def resolved(self, replica: Replica, request_id: str) -> None:
         if self.engine.on_answer:
@@ -398,16 +430,55 @@ class DurableSessions(Backing):
     def _answered(self) -> None:
         self._pinged_at = None
 
+    def forked(self) -> None:
+        """Begins anew in a process that was forked off; its parent goes on with what it has."""
+        self._lock = threading.Lock()
+        self._idle.clear()
+        self.committer.forked()
+        self.listening.forked()
+        for replica in self._replicas.values():
+            replica.forked()
+        # Those who hold a session of the parent's keep it; others read what they ask for.
+        self._replicas = {}
+        self._limiter = None
+        self._pinged_at = None
+
     def stop(self, timeout: float) -> None:
         """Stores what there is to store, at most so many seconds, and ends the threads."""
         deadline = self.clock.monotonic() + timeout
         for replica in self.replicas():
-            left = deadline - self.clock.monotonic()
-            if len(replica.sending) or replica.claim is not None:
-                self.stored_sync(replica, max(0.0, left))
+            self.stored_sync(replica, max(0.0, deadline - self.clock.monotonic()))
         self.committer.worker.stop(timeout)
         self.listening.stop(timeout)
         self.store.close()
+
+
+def _nothing() -> None: ...
+
+
+# Those that have something to do when the interpreter ends, or when the process forks.
+_all: weakref.WeakSet[DurableSessions] = weakref.WeakSet()
+_registered = False
+
+
+def _at_exit(sessions: DurableSessions) -> None:
+    global _registered  # noqa: PLW0603 - the interpreter has one list of these
+    _all.add(sessions)
+    if not _registered:
+        _registered = True
+        atexit.register(_stop_all)
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _stop_all() -> None:
+    for sessions in list(_all):
+        if sessions.committer.worker.running:
+            sessions.stop(sessions.settings.close_flush_timeout)
+
+
+def _forked() -> None:
+    for sessions in list(_all):
+        sessions.forked()
 
 
 def _position(session_id: str, replica: Replica | None) -> Position:

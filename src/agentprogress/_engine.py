@@ -197,12 +197,7 @@ class Engine:
 
     def delete(self, session_id: str) -> None:
         """Removes a session now; one that has not ended is cancelled first."""
-        record = self.record(session_id)
-        if not record.ended:
-            record.request_cancel("deleted", None)
-            record.transition({"type": "session.cancelled", "reason": "deleted"})
-            self.settle_sync(record)
-        self.backing.delete(record)
+        self.backing.delete(self.record(session_id))
 
     @property
     def dropped(self) -> int:
@@ -218,6 +213,16 @@ class Engine:
     def store_available(self) -> bool:
         """False while the store cannot be reached."""
         return self.durable is None or self.durable.line.down is None
+
+    async def connect(self) -> None:
+        """Makes sure that the store is there; see `DurableSessions.connect`."""
+        if self.durable is not None:
+            await self.durable.run(self.durable.connect)
+
+    def connect_sync(self) -> None:
+        """The same for code without an event loop."""
+        if self.durable is not None:
+            self.durable.connect()
 
     async def stop(self) -> None:
         """Ends the threads, when what waits for the store is there."""

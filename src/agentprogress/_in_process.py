@@ -80,6 +80,9 @@ class InProcess(Backing):
         return self.record(session_id)
 
     def delete(self, record: SessionRecord) -> None:
+        if not record.ended:
+            record.request_cancel("deleted", None)
+            record.transition({"type": "session.cancelled", "reason": "deleted"})
         self._sessions.remove(record)
 
     def listed(

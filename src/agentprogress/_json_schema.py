@@ -5,7 +5,7 @@ Uses ``jsonschema`` where it is installed; where it is not, the job itself check
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from .settings import Settings
 
@@ -21,12 +21,14 @@ def problems_with(value: Any, schema: Any, settings: Settings) -> list[str]:
         from jsonschema.exceptions import SchemaError
     except ImportError:
         return []
+    known = cast("dict[str, Any]", schema)
     try:
-        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(known)
     except SchemaError:
         return []
     problems: list[str] = []
-    for error in Draft202012Validator(schema).iter_errors(value):
+    validator: Any = Draft202012Validator(known)
+    for error in validator.iter_errors(value):
         where = ".".join(str(part) for part in error.absolute_path)
         problem = f"{where}: {error.message}" if where else error.message
         problems.append(problem[: settings.max_string_chars].rstrip("."))

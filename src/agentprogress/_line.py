@@ -6,8 +6,8 @@ import logging
 import random
 import threading
 
-from .abc import Clock
-from .errors import StoreUnavailable
+from .abc import Clock, Store
+from .errors import InvalidSettings, StoreUnavailable
 from .settings import Settings
 
 __all__ = ["Line"]
@@ -18,20 +18,37 @@ _logger = logging.getLogger("agentprogress")
 class Line:
     """See the module. Safe to use from several threads: what is lost in a race is a log line.
 
+    Args:
+        store: the one in question.
+        settings: how long to rest between two tries.
+        clock: all time comes from it.
+
     Attributes:
         down: why it cannot be reached; None while it can.
         since: monotonic time since when it has been reached without a break.
         retry_at: monotonic time before which it is not to be tried again.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._connected = False
         self._settings = settings
         self._clock = clock
         self._failures = 0
         self._down_at = 0.0
-        self.down: StoreUnavailable | None = None
+        self.down: StoreUnavailable | InvalidSettings | None = None
         self.since = clock.monotonic()
         self.retry_at = 0.0
+
+    def connect(self) -> None:
+        """Makes sure that the store is fit for use, the first time and after each outage.
+
+        Raises:
+            StoreUnavailable, InvalidSettings: as `Store.connect`.
+        """
+        if not self._connected:
+            self._store.connect()
+            self._connected = True
 
     def check(self) -> None:
         """Raises what is the matter, so that nobody waits for what is known to fail.
@@ -47,9 +64,10 @@ class Line:
         pause = threading.Event()
         self._clock.wait_in_thread(pause, min(until, self.retry_at))
 
-    def failed(self, error: StoreUnavailable) -> None:
+    def failed(self, error: StoreUnavailable | InvalidSettings) -> None:
         """Somebody could not reach it."""
         now = self._clock.monotonic()
+        self._connected = False
         if self.down is None:
             self._down_at = now
             _logger.warning("%s Events wait in this process until it is back.", error)

@@ -16,7 +16,7 @@ from ._line import Line
 from ._replica import Replica
 from ._worker import Worker
 from .abc import Listener, Store, Stored
-from .errors import StoreUnavailable
+from .errors import InvalidSettings, StoreUnavailable
 
 if TYPE_CHECKING:
     from ._durable import DurableSessions
@@ -65,6 +65,13 @@ class Listening:
         if listener is not None:
             listener.interrupt()
 
+    def forked(self) -> None:
+        """Begins anew in a process that was forked off: the listener is its parent's."""
+        self._changes.clear()
+        self._followed.clear()
+        self._listener = None
+        self._look_at = -inf
+
     def turn(self) -> float | None:
         """Waits for news, and brings them in."""
         now = self._clock.monotonic()
@@ -74,9 +81,9 @@ class Listening:
         try:
             if not self._followed and not self._changes:
                 return self._sessions.next_to_go  # nobody to listen for
-            self._store.connect()
+            self._line.connect()
             self._hear(now)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, InvalidSettings) as error:
             self._line.failed(error)
             self._drop_listener()
             return self._line.retry_at

@@ -303,6 +303,10 @@ class LocalSessions:
             return True
         return self._remove_oldest_unfollowed()
 
+    def let_go(self, record: SessionRecord) -> None:
+        """Forgets a record that was only counted here: its session lives in a store."""
+        self._forget_large(record)
+
     def _forget_large(self, record: SessionRecord) -> None:
         with self._counting:
             if record in self._large:

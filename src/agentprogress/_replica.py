@@ -7,6 +7,7 @@ at a time. It is in the log, and followed, when the store has it.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf
@@ -24,7 +25,7 @@ from ._core.thinning import Thinning, dropped_event
 from ._inputs import Outcome, Question
 from ._life import Hub, Life
 from ._record import SessionRecord
-from ._sending import Move, Once, Sending, entry_of
+from ._sending import Flight, Move, Once, Sending, entry_of
 from .abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
 
 __all__ = ["Ask", "Later", "Outgoing", "Replica"]
@@ -38,8 +39,8 @@ _TRIM_AT = 1.5
 class Outgoing(Protocol):
     """Brings to the store what replicas have for it."""
 
-    def touch(self, replica: Replica) -> None:
-        """Something is to be stored; from any thread, never waits."""
+    def touch(self, replica: Replica, *, urgent: bool = False) -> None:
+        """Something is to be stored, at once if it is urgent; from any thread, never waits."""
         ...
 
     def resolved(self, replica: Replica, request_id: str) -> None:
@@ -123,13 +124,19 @@ class Replica(Committed):
     def hurry(self) -> None:
         """Lets what is to be sent not wait for a tick."""
         self._urgent = True
-        self._outgoing.touch(self)
+        self._outgoing.touch(self, urgent=True)
 
     def _commit(self) -> None:
         """Nothing: what is pending is in no log before the store has it."""
 
     def _commit_outbox(self, outbox: Outbox) -> None:
         """Nothing: what is pending goes on coalescing until it is sent."""
+
+    def _stage(self, most: int) -> None:
+        super()._stage(most)
+        outbox = self._outbox
+        if outbox is not None and len(outbox) >= self._hub.settings.max_outbox_events:
+            self._outgoing.touch(self)  # the store is away, and this is too much to wait with
 
     def _collect(self) -> None:
         """Moves everything pending into the queue; with the lock."""
@@ -139,9 +146,9 @@ class Replica(Committed):
         if self._lost_types:
             told = self._hub.encoder.lenient(dropped_event(self._lost_types))
             self._lost_types = {}
-            self.sending.add(Encoded(self._hub.stamp(), told))
+            self.sending.add_events([Encoded(self._hub.stamp(), told)])
         if outbox is not None:
-            self.sending.add(*outbox.take())
+            self.sending.add_events(outbox.take())
             self.dropped += outbox.refused
 
     def _move(
@@ -151,12 +158,12 @@ class Replica(Committed):
         result: bytes | None,
         only: SessionStatus | None,
     ) -> SessionStatus | None:
-        if self.closed or (only is not None and self.intended is not only):
+        if self.closed or not self.owned or (only is not None and self.intended is not only):
             return None
         status = next_status(self.intended, wire["type"])
         self._collect()
         time = self._hub.stamp()
-        self.sending.add(Move(Encoded(time, body), status, result))
+        self.sending.add(Move(entry_of(Encoded(time, body)), time, status, result))
         self._intended = status
         self.closed = status.ended
         if status is SessionStatus.RUNNING:
@@ -174,7 +181,8 @@ class Replica(Committed):
 
     def _resolve_as(self, request_id: str, body: bytes) -> None:
         self._collect()
-        self.sending.add(Once(Encoded(self._hub.stamp(), body), f"input:{request_id}"))
+        entry = entry_of(Encoded(self._hub.stamp(), body))
+        self.sending.add(Once(entry, f"input:{request_id}"))
 
     def settle(self, question: Question, outcome: Outcome, answer: Any = None) -> bool:
         if outcome is not Outcome.EXPIRED:
@@ -251,7 +259,7 @@ class Replica(Committed):
                 return None
             self._sent_at = now
             if flight.append is None:
-                flight.append = self._append_of([entry_of(item) for item in flight.items])
+                flight.append = self._append_of(flight)
             return flight.append
 
         made = self._turn(act, _nothing)
@@ -266,9 +274,8 @@ class Replica(Committed):
         # What stands alone gains nothing by waiting.
         return self._outbox is None or not self._outbox.coalesces
 
-    def _append_of(self, entries: Sequence[bytes]) -> Append:
-        flight = self.sending.flight
-        assert flight is not None
+    def _append_of(self, flight: Flight) -> Append:
+        entries = flight.entries
         move, settings = flight.move, self._hub.settings
         status = None if move is None else move.status
         lease = details = ending = None
@@ -279,7 +286,7 @@ class Replica(Committed):
         elif status is SessionStatus.WAITING:
             lease = 0.0
         elif move is not None:
-            ending = self.ending(move.entry.time, entries, move.result)
+            ending = self.ending(move.time, entries, move.result)
         return Append(
             self.id,
             self.epoch,
@@ -433,6 +440,22 @@ class Replica(Committed):
 
         self._turn(act, _nothing)
         self.announce()
+
+    # Another process
+
+    def forked(self) -> None:
+        """In a process that was forked off: its parent goes on with the session, and owns it.
+
+        What is emitted here goes into the log beside what the parent emits.
+        """
+        self._lock = threading.RLock()
+        self._busy = self._queued = self._touched = False
+        self._inbox, self._outbox, self._later = [], None, None
+        self._audience = None
+        self._leaving = {}
+        self.sending = Sending()
+        self.owned = self.pinned = False
+        self.claim = None
 
     # An outage
 

@@ -7,7 +7,7 @@ store tell a repetition from something new. Its owner serialises calls.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +26,8 @@ __all__ = ["Flight", "Move", "Once", "Sending", "entry_of"]
 class Move(NamedTuple):
     """A lifecycle event, with what is stored in the same step."""
 
-    entry: Encoded
+    entry: bytes
+    time: str
     status: SessionStatus
     result: bytes | None = None
 
@@ -34,7 +35,7 @@ class Move(NamedTuple):
 class Once(NamedTuple):
     """What others may write as well: the first one wins."""
 
-    entry: Encoded
+    entry: bytes
     key: str
 
 
@@ -44,13 +45,17 @@ class Barrier(NamedTuple):
     callback: Callable[[], object]
 
 
-Item = Encoded | Move | Once
+# An event that stands alone is only its entry.
+Item = bytes | Move | Once
 
 
-def entry_of(item: Item) -> bytes:
+def entry_of(event: Encoded) -> bytes:
     """Returns an event as a store keeps it."""
-    time, body = item if isinstance(item, Encoded) else item.entry
-    return b'{"time":"%b",%b' % (time.encode(), body[1:])
+    return b'{"time":"%b",%b' % (event.time.encode(), event.body[1:])
+
+
+def _body_of(entry: bytes) -> bytes:
+    return b"{" + entry.partition(b'",')[2]
 
 
 @dataclass(slots=True)
@@ -67,6 +72,11 @@ class Flight:
     number: int
     barriers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     append: Append | None = None
+
+    @property
+    def entries(self) -> list[bytes]:
+        """What the store gets."""
+        return [item if isinstance(item, bytes) else item.entry for item in self.items]
 
     @property
     def move(self) -> Move | None:
@@ -107,6 +117,10 @@ class Sending:
         self._queue.extend(items)
         self.size_bytes += sum(map(_size, items))
 
+    def add_events(self, events: Iterable[Encoded]) -> None:
+        """Appends events that stand alone."""
+        self.add(*map(entry_of, events))
+
     def barrier(self, callback: Callable[[], object]) -> bool:
         """Calls back when everything added so far is stored; False when it is."""
         if self._queue:
@@ -138,22 +152,23 @@ class Sending:
         return self.flight
 
     def _load(self, flight: Flight, settings: Settings) -> None:
-        size = 0
-        while self._queue:
-            item = self._queue[0]
+        """Takes what one append may hold: events, then at most one that has to come last."""
+        queue, items = self._queue, flight.items
+        most, room = settings.max_append_events, settings.max_append_bytes
+        while queue:
+            item = queue[0]
             if isinstance(item, Barrier):
                 flight.barriers.append(item.callback)
-                self._queue.popleft()
+                queue.popleft()
                 continue
-            size += _size(item)
-            full = len(flight.items) >= settings.max_append_events
-            full = full or size > settings.max_append_bytes or isinstance(item, Once)
-            if flight.items and full:
+            size = _size(item)
+            room -= size
+            if items and (len(items) >= most or room < 0 or isinstance(item, Once)):
                 return
-            flight.items.append(item)
-            self._queue.popleft()
-            self.size_bytes -= _size(item)
-            if not isinstance(item, Encoded):
+            items.append(item)
+            queue.popleft()
+            self.size_bytes -= size
+            if not isinstance(item, bytes):
                 return
 
     def landed(self) -> list[Callable[[], object]]:
@@ -178,8 +193,8 @@ class Sending:
 
     def give_up(self) -> tuple[int, list[Callable[[], object]]]:
         """Drops everything; returns how many events that were, and what is to be called."""
+        dropped = len(self.flight.items) if self.flight else 0
         barriers = self.landed()
-        dropped = 0
         for item in self._queue:
             if isinstance(item, Barrier):
                 barriers.append(item.callback)
@@ -194,7 +209,7 @@ class Sending:
         dropped: dict[str, int] = {}
         kept: deque[Item | Barrier] = deque()
         for item in self._queue:
-            kind = given_up(item.body, level) if isinstance(item, Encoded) else None
+            kind = given_up(_body_of(item), level) if isinstance(item, bytes) else None
             if kind is None:
                 kept.append(item)
             else:
@@ -205,4 +220,4 @@ class Sending:
 
 
 def _size(item: Item) -> int:
-    return len(item.body if isinstance(item, Encoded) else item.entry.body)
+    return len(item) if isinstance(item, bytes) else len(item.entry)

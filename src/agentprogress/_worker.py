@@ -44,6 +44,11 @@ class Worker:
         """True in the thread itself."""
         return threading.current_thread() is self._thread
 
+    @property
+    def running(self) -> bool:
+        """True while this process has the thread."""
+        return self._pid == os.getpid()
+
     def wake(self) -> None:
         """Has it take a turn soon; callable from any thread."""
         self._event.set()

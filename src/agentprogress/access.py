@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from ._core.cursor import check_session_id, process_tag
+from ._core.cursor import check_session_id, is_generated
 from .errors import Forbidden, ProgressError, TokenExpired, Unauthorized
 from .info import SessionInfo
 
@@ -133,7 +133,7 @@ def allow_generated_ids(request: AccessRequest) -> Access:
     """
     if request.action == "list":
         raise Forbidden("Listing sessions needs authorize= on the app that serves progress.")
-    if process_tag(request.session_id) is None:
+    if not is_generated(request.session_id):
         raise Forbidden(
             "Without authorization only sessions with generated ids can be reached: pass "
             "authorize= to the app that serves progress."

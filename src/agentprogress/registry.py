@@ -309,6 +309,7 @@ class SessionRegistry:
     # Shutting down
 
     async def __aenter__(self) -> Self:
+        await self._engine.connect()
         self._engine.host()
         self._engine.draining = False
         self._entered += 1
@@ -328,6 +329,7 @@ class SessionRegistry:
             self._engine.leave_host()
 
     def __enter__(self) -> Self:
+        self._engine.connect_sync()
         self._engine.draining = False
         return self
 

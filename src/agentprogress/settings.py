@@ -135,6 +135,9 @@ class Settings:
     live_ttl: float = _seconds(
         7 * 24 * HOUR, "Time after which a store forgets a session that nobody has touched"
     )
+    commit_interval: float = _seconds(
+        0.002, "Shortest time between two commits of a process", least=0
+    )
     news_interval: float = _seconds(
         15.0, "Time without a wake-up after which a store is asked for news"
     )
@@ -295,7 +298,7 @@ class Settings:
 _DELTA_EVENT_RATIO = 10
 
 # What the command line's clients and `SessionRegistry.from_env` read; no settings, and no mistakes.
-_OTHERS = frozenset({"token", "store"})
+_OTHERS = frozenset({"key", "store", "token"})
 
 # A bound that only makes sense below another one.
 _ORDERED = (

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +31,17 @@ class Program:
         self.process = process
         self.url = ""
         self._output = BufferedByteReceiveStream(process.stdout)
+        assert process.stderr is not None
+        self._errors = BufferedByteReceiveStream(process.stderr)
 
     async def line(self) -> str:
         """Returns the next line of its standard output."""
         line = await self._output.receive_until(b"\n", MAX_LINE_BYTES)
+        return line.decode("utf-8", "replace")
+
+    async def error_line(self) -> str:
+        """Returns the next line of its standard error output."""
+        line = await self._errors.receive_until(b"\n", MAX_LINE_BYTES)
         return line.decode("utf-8", "replace")
 
     async def lines_until(self, beginning: str) -> list[str]:
@@ -71,9 +78,10 @@ class Program:
         return b"".join([self._output.buffer, *chunks])
 
     async def errors(self) -> str:
-        """Returns all of its standard error output."""
+        """Returns the rest of its standard error output."""
         assert self.process.stderr is not None
-        return b"".join([chunk async for chunk in self.process.stderr]).decode("utf-8", "replace")
+        chunks = [chunk async for chunk in self.process.stderr]
+        return b"".join([self._errors.buffer, *chunks]).decode("utf-8", "replace")
 
     async def exit_status(self) -> int:
         """Waits for its end."""
@@ -81,14 +89,23 @@ class Program:
 
 
 @asynccontextmanager
-async def started(command: Sequence[str], *, cwd: Path | None = None) -> AsyncIterator[Program]:
-    """Starts a program and leaves nothing of it behind. Its command ends with its input."""
+async def started(
+    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Starts a program and leaves nothing of it behind. Its command ends with its input.
+
+    Args:
+        command: the program and its arguments.
+        cwd: where it runs.
+        env: variables that it has besides those of this process.
+    """
     process = await anyio.open_process(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
+        env={**os.environ, **(env or {})},
     )
     with anyio.fail_after(PATIENCE):
         try:
@@ -113,6 +130,17 @@ async def demonstrating(*options: str) -> AsyncIterator[Program]:
     """Starts ``agentprogress demo`` on a free port and reads the addresses."""
     async with started([*CLI, "demo", "--port", "0", *options]) as program:
         await program.addresses()
+        yield program
+
+
+@asynccontextmanager
+async def gateway(
+    store: str, *options: str, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Starts ``agentprogress serve`` on a free port; `url` is where sessions are found."""
+    words = [*CLI, "serve", "--store", store, "--port", "0", *options]
+    async with started(words, env=env) as program:
+        program.url = (await program.line()).rpartition(" at ")[2]
         yield program
 
 

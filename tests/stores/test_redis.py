@@ -3,11 +3,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from agentprogress import Settings
 from agentprogress.abc import Store
 from agentprogress.stores.redis import RedisStore
-from agentprogress.testing import StoreTests
+from agentprogress.testing import StoreMachine, StoreTests
 
 from .engines import Engine
 
@@ -25,3 +27,28 @@ class TestRedisStore(StoreTests):
 
     def pass_time(self, store: Store, seconds: float) -> None:
         time.sleep(seconds)  # the engine's own time
+
+
+class RedisMachine(StoreMachine):
+    engine: Engine
+    moves_time = False
+
+    def make_store(self, settings: Settings) -> Store:
+        self.engine.refresh()
+        self.bounds = settings
+        return RedisStore(self.engine.url, settings)
+
+    def connect_again(self, store: Store) -> Store:
+        return RedisStore(self.engine.url, self.bounds)
+
+    def pass_time(self, store: Store, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.mark.timeout(360)  # a failure is made smaller first
+def test_it_says_what_the_oracle_says(engine: Engine) -> None:
+    class Machine(RedisMachine):
+        pass
+
+    Machine.engine = engine
+    run_state_machine_as_test(Machine, settings=settings(max_examples=10, stateful_step_count=20))

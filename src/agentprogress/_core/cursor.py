@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..errors import InvalidSessionId
 
-__all__ = ["GENERATED_PREFIX", "Cursor", "check_session_id", "process_tag"]
+__all__ = ["GENERATED_PREFIX", "Cursor", "check_session_id", "is_generated", "process_tag"]
 
 EPOCH_CHARS = 10
 GENERATED_PREFIX = "s_"
@@ -17,6 +17,9 @@ TAG_CHARS = 4
 # 16 digits hold every seq that JSON readers keep exact (2**53); more is not a cursor of ours.
 _CURSOR = re.compile(rf"([0-9A-Za-z]{{{EPOCH_CHARS}}})-([0-9]{{1,16}})", re.ASCII)
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII)
+_GENERATED_ID = re.compile(
+    rf"s_([0-9A-Za-z]{{{TAG_CHARS}}})?[0-9A-Za-z]{{{GENERATED_CHARS}}}", re.ASCII
+)
 _TAGGED_ID = re.compile(
     rf"s_([0-9A-Za-z]{{{TAG_CHARS}}})[0-9A-Za-z]{{{GENERATED_CHARS}}}", re.ASCII
 )
@@ -64,3 +67,8 @@ def process_tag(session_id: str) -> str | None:
     """Returns the tag of the process that generated the id; None for an application's own id."""
     match = _TAGGED_ID.fullmatch(session_id)
     return match[1] if match else None
+
+
+def is_generated(session_id: str) -> bool:
+    """Tells whether it has the form of a generated id; those of a durable store have no tag."""
+    return _GENERATED_ID.fullmatch(session_id) is not None

@@ -135,6 +135,28 @@ def _run_command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
     return _interrupted(ending) or command.exit_status or 0
 
 
+def _serve_store(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
+    from ._gateway import GatewayOptions, Keys, run_gateway
+
+    store = parsed.store or os.environ.get("AGENTPROGRESS_STORE")
+    if not store:
+        parser.error("serve needs a store: --store URL, or the variable AGENTPROGRESS_STORE")
+    file: Path | None = parsed.key_file
+    text = os.environ.get("AGENTPROGRESS_KEY", "") if file is None else file.read_text()
+    secrets = [line.strip() for line in text.splitlines() if line.strip()]
+    if file is not None and not secrets:
+        parser.error(f"{str(file)!r} has no key")
+    options = GatewayOptions(
+        store=store,
+        host=parsed.host,
+        port=parsed.port,
+        keys=Keys(secrets=secrets, algorithm=parsed.algorithm, audience=parsed.audience),
+        allowed_origins=parsed.allowed_origin,
+    )
+    number = run_gateway(options)
+    return _BY_SIGNAL + number if number else 0
+
+
 def _write_client(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     write_client(parsed.out)
     return 0
@@ -148,6 +170,7 @@ def _write_types(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
 _COMMANDS = {
     "demo": _play_demo,
     "run": _run_command,
+    "serve": _serve_store,
     "follow": _follow_session,
     "doctor": _examine,
     "client": _write_client,
@@ -164,7 +187,7 @@ def _watch() -> Watch:
 
 
 def _serving(parsed: argparse.Namespace, linger: float | None) -> ServeOptions:
-    return ServeOptions(host=parsed.host, port=parsed.port, linger=linger)
+    return ServeOptions(host=parsed.host, port=parsed.port, linger=linger, store=parsed.store)
 
 
 def _interrupted(ending: Ending) -> int:

@@ -26,6 +26,7 @@ def new_parser() -> argparse.ArgumentParser:
             usage="agentprogress run [options] -- COMMAND...",
         )
     )
+    _add_serve(commands.add_parser("serve", help="the sessions of a store, to whoever may follow"))
     _add_follow(commands.add_parser("follow", help="a session of any server, in this terminal"))
     _add_doctor(commands.add_parser("doctor", help="what proxies and servers do to sessions"))
     _add_client(commands.add_parser("client", help="the browser package, into a folder"))
@@ -83,6 +84,47 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "follow have been told (until Ctrl-C)",
     )
     _add_serving(parser)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Serves the sessions of a store that other processes write: events, pages, states, results "
+        "and the page for people. It runs none itself, and any number may serve one store. Without "
+        "keys it listens on this machine only, and whoever knows a generated id may follow it; "
+        "with keys, tokens of agentprogress.jwt decide. Settings come from AGENTPROGRESS_… "
+        "variables. SIGTERM and Ctrl-C tell those who follow to come back, and then end it."
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="sqlite:///file.db, redis://host, rediss://host or unix:///socket (the variable "
+        "AGENTPROGRESS_STORE, which keeps a password out of the list of processes)",
+    )
+    _add_address(parser)
+    parser.add_argument(
+        "--key-file",
+        type=_readable,
+        metavar="FILE",
+        help="has the keys that verify tokens, one a line (the variable AGENTPROGRESS_KEY)",
+    )
+    parser.add_argument(
+        "--algorithm",
+        choices=("HS256", "HS384", "HS512"),
+        default="HS256",
+        help="what tokens are signed by (%(default)s)",
+    )
+    parser.add_argument(
+        "--audience",
+        default="agentprogress",
+        help="the claim aud of tokens (%(default)s)",
+    )
+    parser.add_argument(
+        "--allowed-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="pages of this other origin may call, as https://app.example; may be repeated",
+    )
 
 
 def _add_follow(parser: argparse.ArgumentParser) -> None:
@@ -196,13 +238,22 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
+    _add_address(parser)
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="put the session there and serve nothing here: agentprogress serve --store URL does",
+    )
+    parser.add_argument("--title", help="what the page is headed with")
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(
         "--port",
         type=_port,
         help=f"port to listen on; 0 is any free one ({DEFAULT_PORT}, or a free one if it is taken)",
     )
-    parser.add_argument("--title", help="what the page is headed with")
 
 
 def _seconds(text: str) -> float:

@@ -9,7 +9,7 @@ import socket
 from ..errors import InvalidSettings
 from ..sockets import tuned_socket
 
-__all__ = ["DEFAULT_PORT", "CannotServe", "listen", "origin"]
+__all__ = ["DEFAULT_PORT", "CannotServe", "is_loopback", "listen", "origin"]
 
 DEFAULT_PORT = 8765
 
@@ -53,6 +53,19 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _is_taken(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+
+
+def is_loopback(host: str) -> bool:
+    """Tells whether only this machine reaches what listens there.
+
+    Raises:
+        CannotServe: it is no host.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise CannotServe(f"Cannot listen on {host!r}: there is no such host.") from error
+    return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
 def origin(host: str, listener: socket.socket) -> str:

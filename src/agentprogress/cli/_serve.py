@@ -1,16 +1,14 @@
-"""Serves one session for as long as somebody may want its story: server, session, ending.
+"""Runs a job as one session, and serves it for as long as somebody may want its story.
 
-uvicorn is imported in this file only, and not before it is needed.
+With a store nothing is served: the session is there for whoever serves the store.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,10 +18,12 @@ from ..info import SessionInfo
 from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
-from ._listen import CannotServe, listen, origin
+from ._listen import listen, origin
 from ._output import say, tell
+from ._server import NewServer, new_server, serving
 from ._signals import Interrupts
 from ._site import MOUNT, Site
+from ._store import shown, store_of
 
 __all__ = ["Ending", "Job", "ServeOptions", "Watch", "serve"]
 
@@ -38,10 +38,9 @@ _SETTINGS = Settings(
     history_ttl=_WEEK,
     result_ttl=_WEEK,
 )
-# Whoever reads has been told long before; together they are how long peers that do not may hold up
-# the exit. The second one is uvicorn's, in whole seconds.
+# Whoever reads has been told long before; this and what the server adds are how long peers that do
+# not may hold up the exit.
 _DRAIN_SECONDS = 0.7
-_GRACEFUL_SECONDS = 1
 
 
 Watch = Callable[[SessionRegistry, str], Coroutine[Any, Any, None]]
@@ -70,11 +69,14 @@ class ServeOptions:
         port: 0 is any free one; None the default one, or any free one when it is taken.
         linger: seconds to go on serving after the session's end; None is until a signal if there is
             something to see.
+        store: URL of the store that the session goes to, which others serve; None: it is served
+            here.
     """
 
     host: str = "127.0.0.1"
     port: int | None = None
     linger: float | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,34 @@ def serve(
         watch: shows it here; None for nothing.
 
     Raises:
-        CannotServe: uvicorn is missing, or the address cannot be had.
+        CannotServe: uvicorn is missing, the address cannot be had, or the store not be used.
     """
-    new_server = _uvicorn()
+    if options.store is not None:
+        store, settings = store_of(options.store)
+        registry = SessionRegistry(settings, store=store)
+        words = f"Session: {{}} in {shown(options.store)}"
+        return anyio.run(_produce, job, about, registry, words, watch or _watch_nothing)
+    make = new_server()
     with listen(options.host, options.port) as listener:
-        run = functools.partial(_serve, job, options, about, listener, new_server)
+        run = functools.partial(_serve, job, options, about, listener, make)
         return anyio.run(run, watch or _watch_nothing)
+
+
+async def _produce(
+    job: Job, about: SessionOptions, registry: SessionRegistry, words: str, watch: Watch
+) -> Ending:
+    """Runs the job as a session of a store."""
+    status = "cancelled"
+    with anyio.CancelScope() as everything, Interrupts(at_once=everything.cancel) as interrupts:
+
+        def begun(session: ProgressSession) -> None:
+            interrupts.before = lambda: session.request_cancel("Interrupted.", by="terminal")
+            say(words.format(session.id))
+            watching.start_soon(watch, registry, session.id)
+
+        async with registry, anyio.create_task_group() as watching:
+            status = await _play(job, registry, about, begun)
+    return Ending(status, interrupts.signal_number)
 
 
 async def _watch_nothing(registry: SessionRegistry, session_id: str) -> None:
@@ -122,7 +146,7 @@ async def _serve(
     options: ServeOptions,
     about: SessionOptions,
     listener: socket.socket,
-    new_server: Callable[[Site], Any],
+    make: NewServer,
     watch: Watch,
 ) -> Ending:
     registry = SessionRegistry(_SETTINGS)
@@ -136,7 +160,7 @@ async def _serve(
             _announce(origin(options.host, listener), session)
             watching.start_soon(watch, registry, session.id)
 
-        async with _serving(new_server(site), listener, registry):
+        async with serving(make(site), listener, registry, drain_seconds=_DRAIN_SECONDS):
             async with anyio.create_task_group() as watching:
                 status = await _play(job, registry, about, begun)
             ending = Ending(status, interrupts.signal_number)
@@ -173,60 +197,8 @@ async def _play(
     return ended[0]
 
 
-@contextlib.asynccontextmanager
-async def _serving(
-    server: Any, listener: socket.socket, registry: SessionRegistry
-) -> AsyncGenerator[None]:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve, [listener])
-        yield
-        # uvicorn waits for streams to end and tells nobody to end one: that is done first.
-        with anyio.move_on_after(_DRAIN_SECONDS):
-            await registry.drain()
-        # From here on it could only complain about peers that do not read.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        server.should_exit = True
-
-
 def _announce(origin: str, session: ProgressSession) -> None:
     url = origin + session.handle()["url"]
     say(f"Watch: {url}/view")
     say(f"Events: curl -N {url}/events")
     say(f"Result: curl {url}/result")
-
-
-# The server
-
-
-def _uvicorn() -> Callable[[Site], Any]:
-    """Returns how to make a server.
-
-    Raises:
-        CannotServe: uvicorn is not installed.
-    """
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise CannotServe(
-            "This command needs uvicorn, which is not installed: pip install 'agentprogress[cli]'"
-        ) from error
-
-    class Server(uvicorn.Server):
-        """Leaves the signals to `Interrupts`."""
-
-        def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-            return contextlib.nullcontext()
-
-    def new_server(site: Site) -> Server:
-        config = uvicorn.Config(
-            site,
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        )
-        return Server(config)
-
-    return new_server

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from .._asgi import Message, Receive, Scope, Send
+from ..access import Authorize
 from ..asgi import ProgressApp
 from ..registry import SessionRegistry
 
@@ -15,12 +17,29 @@ MOUNT = "/progress"
 
 
 class Site:
-    """The ASGI application: progress at its mount, and ``/`` leads to the session's page."""
+    """The ASGI application: progress at its mount, and ``/`` leads to the session's page.
 
-    def __init__(self, registry: SessionRegistry) -> None:
+    Args:
+        registry: whose sessions.
+        authorize: who may do what; None for the rule by generated ids.
+        allowed_origins: pages of other origins that may call.
+
+    Attributes:
+        home: the page that ``/`` leads to, where there is one.
+    """
+
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        authorize: Authorize | None = None,
+        *,
+        allowed_origins: Sequence[str] = (),
+    ) -> None:
         self.home: str | None = None
         # The command has handlers of its own, which ask the session to stop first.
-        self._progress = ProgressApp(registry, chain_signals=False)
+        self._progress = ProgressApp(
+            registry, authorize, allowed_origins=allowed_origins, chain_signals=False
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

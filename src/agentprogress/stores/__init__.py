@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from ..abc import Store
 from ..errors import InvalidSettings
 from ..settings import Settings
@@ -17,7 +15,7 @@ def open_store(url: str, settings: Settings) -> Store:
     Raises:
         InvalidSettings: the URL names no store, or what the store needs is not installed.
     """
-    scheme = urlsplit(url).scheme.lower()
+    scheme = url.partition(":")[0].lower() if "://" in url else ""
     if scheme == "sqlite":
         from .sqlite import SQLiteStore
 

@@ -7,102 +7,62 @@ already, and a claim that is repeated is refused; so calls are sent from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Call", "Redirection", "Router"]
+__all__ = ["Call", "Router"]
 
 Call = tuple[Any, ...]
 
-# A slot on its way to another node is asked for there, and asked for there again once it has
-# arrived; more often than that it does not move while we look.
-_MAX_TURNS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Redirection:
-    """A node's answer to a call that it has not run.
-
-    Attributes:
-        asking: only this call belongs there; the slot is still on its way.
-    """
-
-    host: str
-    port: int
-    asking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    number: int
-    node: Any
-    asking: bool = False
+# How often a slot may have moved while we look.
+_MAX_TURNS = 3
 
 
 class Router:
-    """See the module."""
+    """See the module.
+
+    A slot that is on its way from one node to another is on neither for calls with more than one
+    key, such as all of ours, until it has arrived.
+    """
 
     def __init__(
         self,
         topology: Any,
         send: Callable[[Any, Sequence[Call]], list[Any]],
-        redirection: Callable[[Any], Redirection | None],
+        moved: Callable[[Any], bool],
     ) -> None:
         """Takes what is of the client library.
 
         Args:
             topology: its cluster client.
             send: sends calls to one node at once, given that node's client.
-            redirection: reads an answer.
+            moved: whether an answer says that the slot has moved, and the call was not run.
         """
         self._topology = topology
         self._send = send
-        self._redirection = redirection
+        self._moved = moved
 
     def ask(self, calls: Sequence[Call]) -> list[Any]:
         """Returns the answer to each call; one that was turned away to the end has that one."""
         answers: list[Any] = [None] * len(calls)
-        routes = [_Route(number, self._owner(call)) for number, call in enumerate(calls)]
+        left = list(range(len(calls)))
         for _ in range(_MAX_TURNS):
-            for there in _by_node(routes):
-                self._ask_node(there, calls, answers)
-            routes = list(self._redirected(calls, answers))
-            if not routes:
+            for node, there in self._by_node(calls, left):
+                client = self._topology.get_redis_connection(node)
+                answered = self._send(client, [calls[number] for number in there])
+                for number, answer in zip(there, answered, strict=True):
+                    answers[number] = answer
+            left = [number for number in left if self._moved(answers[number])]
+            if not left:
                 break
+            self._topology.nodes_manager.initialize()
         return answers
 
-    def _owner(self, call: Call) -> Any:
-        # EVALSHA sha numkeys key …
-        return self._topology.get_node_from_key(call[3])
-
-    def _ask_node(
-        self, routes: Sequence[_Route], calls: Sequence[Call], answers: list[Any]
-    ) -> None:
-        sent: list[Call] = []
-        places: list[int] = []
-        for route in routes:
-            if route.asking:
-                sent.append(("ASKING",))
-            places.append(len(sent))
-            sent.append(calls[route.number])
-        received = self._send(self._topology.get_redis_connection(routes[0].node), sent)
-        for route, place in zip(routes, places, strict=True):
-            answers[route.number] = received[place]
-
-    def _redirected(self, calls: Sequence[Call], answers: Sequence[Any]) -> Iterator[_Route]:
-        """Yields where to send again what was not run."""
-        away = [(n, there) for n, a in enumerate(answers) if (there := self._redirection(a))]
-        if away:
-            self._topology.nodes_manager.initialize()
-        for number, there in away:
-            if there.asking:
-                yield _Route(number, self._topology.get_node(there.host, there.port), asking=True)
-            else:
-                yield _Route(number, self._owner(calls[number]))
-
-
-def _by_node(routes: Sequence[_Route]) -> Iterator[list[_Route]]:
-    groups: dict[str, list[_Route]] = {}
-    for route in routes:
-        groups.setdefault(route.node.name, []).append(route)
-    yield from groups.values()
+    def _by_node(
+        self, calls: Sequence[Call], numbers: Sequence[int]
+    ) -> Iterator[tuple[Any, list[int]]]:
+        groups: dict[str, tuple[Any, list[int]]] = {}
+        for number in numbers:
+            # EVALSHA sha numkeys key …
+            node = self._topology.get_node_from_key(calls[number][3])
+            groups.setdefault(node.name, (node, []))[1].append(number)
+        yield from groups.values()

@@ -17,7 +17,6 @@ from ._redis_keys import (
     Command,
     Keys,
     microseconds,
-    milliseconds,
     owners_range,
     place_in_order,
     whose_in_order,
@@ -103,20 +102,15 @@ class Index:
 
     # Calls
 
-    def command(self, lines: Sequence[Line], keep: float) -> Command:
-        """Returns the call that writes lines.
+    def command(self, lines: Sequence[Line]) -> Command:
+        """Returns the call that writes lines."""
+        arguments = tuple([argument for line in lines for argument in line])
+        return Command("index", self._keys.index, arguments)
 
-        Args:
-            lines: at least one.
-            keep: seconds for which they are kept where no listed session lives longer.
-        """
-        arguments = [argument for line in lines for argument in line]
-        return Command("index", self._keys.index, (milliseconds(keep), *arguments))
-
-    def write(self, lines: Sequence[Line], keep: float = _SLACK) -> None:
+    def write(self, lines: Sequence[Line]) -> None:
         """Writes lines, if there are any."""
         if lines:
-            self._calls.run([self.command(lines, keep)])
+            self._calls.run([self.command(lines)])
 
     def due(self, skip: int, most: int) -> list[Due]:
         """Returns those whose time has come, the longest due first."""

@@ -62,9 +62,7 @@ class ScriptedStore(Store):
         # First the hint: who dies between the two leaves a session that somebody looks after.
         wait = claim.ttl if claim.lease is None else claim.lease
         hint = self._index.look(claim.session_id, microseconds(wait))
-        _, granted = self._calls.run(
-            [self._index.command([hint], claim.ttl), packed_claim(self._keys, claim)]
-        )
+        _, granted = self._calls.run([self._index.command([hint]), packed_claim(self._keys, claim)])
         if granted != 1:
             return False
         self._index.write([self._index.put(claim)])
@@ -99,8 +97,7 @@ class ScriptedStore(Store):
             for append in appends
             if append.lease
         ]
-        keep = max((append.lease or 0 for append in appends), default=0)
-        before = [self._index.command(hints, keep)] if hints else []
+        before = [self._index.command(hints)] if hints else []
         commands = [packed_append(self._keys, append, self._limits) for append in appends]
         answered = self._calls.run([*before, *commands])[len(before) :]
         answers: list[Appended | Refused] = []
@@ -113,7 +110,7 @@ class ScriptedStore(Store):
             answers.append(answer)
             if isinstance(answer, Appended) and not answer.repeated:
                 moves += self._moved(append, left)
-        self._index.write(moves, keep)
+        self._index.write(moves)
         return answers
 
     def _moved(self, append: Append, left: int) -> list[Line]:
@@ -143,7 +140,7 @@ class ScriptedStore(Store):
         if not leases:
             return []
         moves = [self._index.move(lease.session_id, microseconds(lease.ttl)) for lease in leases]
-        hint = self._index.command(moves, max(lease.ttl for lease in leases))
+        hint = self._index.command(moves)
         commands = [packed_lease(self._keys, lease) for lease in leases]
         _, *renewed = self._calls.run([hint, *commands])
         return [each == 1 for each in renewed]

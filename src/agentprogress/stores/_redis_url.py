@@ -7,7 +7,7 @@ decided here. No sentence quotes a URL: it may hold a password.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ..errors import InvalidSettings
 
@@ -87,11 +87,16 @@ def options_of(url: str) -> tuple[str, Options]:
         cluster=_truth("cluster", ours.get("cluster", "false")),
         allow_eviction=_truth("allow_eviction", ours.get("allow_eviction", "false")),
     )
-    return urlunsplit(parts._replace(query=rest)), options
+    address = url.partition("#")[0].partition("?")[0]
+    return f"{address}?{rest}" if rest else address, options
 
 
-def target_of(url: str) -> Target:
+def target_of(url: str, *, cluster: bool = False) -> Target:
     """Checks what the client library is to be told.
+
+    Args:
+        url: without our own parameters.
+        cluster: it names a node of a Cluster.
 
     Raises:
         InvalidSettings: it is no address of a Redis server, or has a parameter that is not known.
@@ -111,10 +116,14 @@ def target_of(url: str) -> Target:
     if parts.scheme == "unix":
         if not parts.path:
             raise InvalidSettings("A unix:// URL has the path of a socket: unix:///run/redis.sock.")
+        if cluster:
+            raise InvalidSettings("A Cluster is reached by host and port, not by a socket's path.")
         return Target(url, unquote(parts.path))
     database = parts.path.strip("/")
     if database and not database.isdecimal():
         raise InvalidSettings(f"The path of a Redis URL is a database's number, not {database!r}.")
+    if cluster and int(database or 0):
+        raise InvalidSettings("A Cluster has no database but 0.")
     host = parts.hostname or "localhost"
     port = parts.port or _PORT
     return Target(url, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

@@ -1,7 +1,7 @@
-"""Connections to one database file, and what its troubles are called.
+"""Connections to one database file.
 
-One connection writes, under a lock; others read, each for one thread at a time. No connection is
-used in a process that did not open it, nor closed there: SQLite's locks belong to the process.
+One connection writes, under a lock; others read, each for one thread at a time. None is open while
+the process forks.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from ..errors import InvalidSettings, StoreUnavailable
+from ._sqlite_forks import watch
 from ._sqlite_schema import prepare
+from ._sqlite_troubles import primary_code, told
 
-__all__ = ["DatabaseFile", "Opened"]
+__all__ = ["DatabaseFile", "Identity"]
 
-# What a process inherited by a fork. To let go of a connection is to close it.
+# Seconds beyond the wait for another process for which a fork waits for the calls of other threads.
+_PATIENCE = 1.0
+
+# What a fork found in use. Without a reference, a connection is closed.
 _INHERITED: list[object] = []
 
 # Readers beyond these are closed after use.
@@ -27,35 +32,12 @@ _MAX_IDLE = 4
 # Size to which SQLite cuts the write-ahead log when it begins anew.
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
-# Mistakes in a call, not troubles of the file.
-_MISTAKES = (
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.NotSupportedError,
-    sqlite3.ProgrammingError,
-)
-
-_PRIMARY_CODE = 0xFF
-
-_SENTENCES = {
-    sqlite3.SQLITE_BUSY: "{path} has been locked by another process for more than {timeout:g} s.",
-    sqlite3.SQLITE_LOCKED: "{path} has been locked for more than {timeout:g} s.",
-    sqlite3.SQLITE_FULL: "There is no room left for {path}: the disk is full ({error}).",
-    sqlite3.SQLITE_READONLY: "{path} cannot be written: it, or its folder, is read-only ({error}).",
-    sqlite3.SQLITE_PERM: "{path} may not be used by this user ({error}).",
-    sqlite3.SQLITE_CANTOPEN: "{path}, or a file beside it, cannot be opened ({error}).",
-    sqlite3.SQLITE_IOERR: "Reading or writing {path} failed ({error}, {name}).",
-    sqlite3.SQLITE_CORRUPT: "{path} is damaged ({error}).",
-    sqlite3.SQLITE_NOTADB: "{path} is damaged ({error}).",
-}
-
 Identity = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A connection and the file that it is to."""
+class _Opened:
+    """A connection, and the file that it is to."""
 
     connection: sqlite3.Connection
     identity: Identity | None
@@ -63,14 +45,22 @@ class Opened:
 
 @dataclass(slots=True)
 class _Held:
-    """What one process holds; `writing` guards the writer, `guard` everything else."""
+    """What one process holds; `writing` guards the writer, `free` everything else.
+
+    Attributes:
+        free: told when a reader is given back, or readers may be taken again.
+        used: readers that are in use.
+        paused: the process is about to fork.
+        closings: how often all were closed that were not in use.
+    """
 
     writing: threading.Lock = field(default_factory=threading.Lock)
-    guard: threading.Lock = field(default_factory=threading.Lock)
-    writer: Opened | None = None
-    idle: list[Opened] = field(default_factory=lambda: [])
-    broken: bool = False
-    closed: bool = False
+    free: threading.Condition = field(default_factory=threading.Condition)
+    writer: _Opened | None = None
+    idle: list[_Opened] = field(default_factory=list[_Opened])
+    used: int = 0
+    paused: bool = False
+    closings: int = 0
 
 
 class DatabaseFile:
@@ -83,16 +73,16 @@ class DatabaseFile:
     def __init__(self, path: str, busy_timeout: float) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
-        # By process: an entry is made without a lock, which another thread might have held in the
-        # moment of a fork.
-        self._by_process: dict[int, _Held] = {}
+        self._held = _Held()
+        self._stopped = False
+        watch(self)
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """A transaction that is committed when the block is left, and undone when it fails.
 
         Raises:
-            StoreUnavailable: as `troubles`.
+            StoreUnavailable: see `_sqlite_troubles`.
         """
         with self.writer() as connection:
             try:
@@ -110,68 +100,44 @@ class DatabaseFile:
         """The connection that writes, outside of a transaction.
 
         Raises:
-            StoreUnavailable: as `troubles`.
+            StoreUnavailable: see `_sqlite_troubles`.
         """
-        held = self._held()
+        held = self._held
         with held.writing, self.troubles():
             try:
                 yield self._writer(held)
             except sqlite3.Error as error:
                 # Whatever else happened to it, a new one is sure to be right.
-                held.broken = _code(error) != sqlite3.SQLITE_BUSY
+                if primary_code(error) != sqlite3.SQLITE_BUSY:
+                    self._close_writer(held)
                 raise
-            finally:
-                if held.writer is not None and (held.broken or held.closed):
-                    held.writer.connection.close()
-                    held.writer, held.broken = None, False
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """A connection that sees one moment until the block is left.
 
         Raises:
-            StoreUnavailable: as `troubles`.
+            StoreUnavailable: see `_sqlite_troubles`.
         """
-        held = self._held()
+        held = self._held
         with self.troubles():
-            opened = self._reader(held)
-            whole = False
+            with held.free:
+                held.free.wait_for(lambda: not held.paused)
+                held.used += 1
+                closings = held.closings
+            opened: _Opened | None = None
             try:
+                opened = self._reader(held)
                 opened.connection.execute("BEGIN")
                 yield opened.connection
                 opened.connection.execute("COMMIT")
-                whole = True
-            finally:
-                with held.guard:
-                    kept = whole and not held.closed and len(held.idle) < _MAX_IDLE
-                    if kept:
-                        held.idle.append(opened)
-                if not kept:
+            except BaseException:
+                if opened is not None:
                     opened.connection.close()
-
-    def open(self) -> Opened:
-        """Opens one more connection, for the caller to close; makes the file where it is missing.
-
-        Raises:
-            sqlite3.Error: it cannot be opened, or made.
-            InvalidSettings: it must not be used, and why.
-        """
-        folder = os.path.dirname(self.path)
-        if not os.path.isdir(folder):
-            raise InvalidSettings(f"There is no folder {folder} for {self.path}; make it first.")
-        if os.path.isdir(self.path):
-            raise InvalidSettings(f"{self.path} is a folder; name a file for the store.")
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._set_up(connection)
-            return Opened(connection, self.identity())
-        except BaseException as error:
-            connection.close()
-            if _code(error) == sqlite3.SQLITE_NOTADB:
-                raise InvalidSettings(f"{self.path} is no SQLite database.") from error
-            raise
+                    opened = None
+                raise
+            finally:
+                self._give_back(held, opened, closings)
 
     def identity(self) -> Identity | None:
         """Returns what tells the file at `path` from another one there; None while there is none.
@@ -192,42 +158,49 @@ class DatabaseFile:
             return 0
 
     def close(self) -> None:
-        """Closes what this process holds; a call in another thread closes its own at its end."""
-        held = self._by_process.pop(os.getpid(), None)
-        if held is None:
-            return
-        with held.guard:
-            held.closed = True
-            idle, held.idle = held.idle, []
-        with held.writing:
-            if held.writer is not None:
-                idle.append(held.writer)
-                held.writer = None
-        for opened in idle:
-            opened.connection.close()
+        """Closes what this process holds; what is in use just now, at the end of its use."""
+        with self._held.writing:
+            self._close_all()
 
-    @contextmanager
-    def troubles(self) -> Generator[None]:
+    def pause(self) -> None:
+        """Closes all before a fork, and lets nobody go on until `resume` or `begin_anew`."""
+        # A call may wait for another process. A fork in the middle of a call, by a signal's
+        # handler, would wait for ever.
+        longest = self._busy_timeout + _PATIENCE
+        held = self._held
+        self._stopped = held.writing.acquire(timeout=longest)
+        with held.free:
+            held.paused = True
+            held.free.wait_for(lambda: not held.used, longest)
+        if self._stopped:
+            self._close_all()
+
+    def resume(self) -> None:
+        """Goes on after a fork, in the parent."""
+        if self._stopped:
+            self._held.writing.release()
+        with self._held.free:
+            self._held.paused = False
+            self._held.free.notify_all()
+
+    def begin_anew(self) -> None:
+        """Goes on after a fork, in the child: other threads' locks are never released there."""
+        _INHERITED.append(self._held)
+        self._held = _Held()
+
+    def troubles(self) -> AbstractContextManager[None]:
         """Says what is wrong in the words of the contract.
 
         Raises:
-            StoreUnavailable: for all that SQLite raises, mistakes in a call aside, and for a file
-                that must not be used: it was another one when the store was begun with.
+            StoreUnavailable: see `_sqlite_troubles`.
         """
-        try:
-            yield
-        except _MISTAKES:
-            raise
-        except InvalidSettings as error:
-            raise StoreUnavailable(str(error)) from error
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        return told(self.path, self._busy_timeout)
 
     def check(self) -> None:
         """Makes sure that the file can be written; makes it where it is missing.
 
         Raises:
-            StoreUnavailable: as `troubles`.
+            StoreUnavailable: see `_sqlite_troubles`.
             InvalidSettings: it must not be used, and why.
         """
         try:
@@ -239,32 +212,70 @@ class DatabaseFile:
                 raise error.__cause__ from None
             raise
 
-    def _held(self) -> _Held:
-        process = os.getpid()
-        held = self._by_process.get(process)
-        if held is None:
-            _INHERITED.extend(self._by_process.values())
-            held = self._by_process.setdefault(process, _Held())
-        return held
-
     def _writer(self, held: _Held) -> sqlite3.Connection:
         if held.writer is None or held.writer.identity != self.identity():
-            if held.writer is not None:
-                held.writer.connection.close()
-                held.writer = None
-            held.writer = self.open()
+            self._close_writer(held)
+            held.writer = self._open()
         return held.writer.connection
 
-    def _reader(self, held: _Held) -> Opened:
+    def _close_writer(self, held: _Held) -> None:
+        if held.writer is not None:
+            held.writer.connection.close()
+            held.writer = None
+
+    def _close_all(self) -> None:
+        held = self._held
+        with held.free:
+            held.closings += 1
+            idle, held.idle = held.idle, []
+        for opened in idle:
+            opened.connection.close()
+        self._close_writer(held)
+
+    def _reader(self, held: _Held) -> _Opened:
         identity = self.identity()
         while True:
-            with held.guard:
+            with held.free:
                 opened = held.idle.pop() if held.idle else None
             if opened is None:
-                return self.open()
+                return self._open()
             if opened.identity == identity:
                 return opened
             opened.connection.close()
+
+    def _give_back(self, held: _Held, opened: _Opened | None, closings: int) -> None:
+        with held.free:
+            if opened is not None:
+                if held.closings == closings and len(held.idle) < _MAX_IDLE:
+                    held.idle.append(opened)
+                else:
+                    opened.connection.close()
+            held.used -= 1
+            held.free.notify_all()
+
+    def _open(self) -> _Opened:
+        """Opens one more connection; makes the file where it is missing.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or made.
+            InvalidSettings: it must not be used, and why.
+        """
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            raise InvalidSettings(f"There is no folder {folder} for {self.path}; make it first.")
+        if os.path.isdir(self.path):
+            raise InvalidSettings(f"{self.path} is a folder; name a file for the store.")
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._set_up(connection)
+        except BaseException as error:
+            connection.close()
+            if primary_code(error) == sqlite3.SQLITE_NOTADB:
+                raise InvalidSettings(f"{self.path} is no SQLite database.") from error
+            raise
+        return _Opened(connection, self.identity())
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         # Freed pages can be given back only where that is said before the first table, and before
@@ -280,21 +291,3 @@ class DatabaseFile:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
         prepare(connection, self.path)
-
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
-        code = _code(error)
-        sentence = _SENTENCES.get(code, "{path} cannot be used ({error}).")
-        return StoreUnavailable(
-            sentence.format(
-                path=self.path,
-                timeout=self._busy_timeout,
-                error=error,
-                name=getattr(error, "sqlite_errorname", ""),
-            )
-        )
-
-
-def _code(error: BaseException) -> int:
-    """Returns SQLite's primary code of an error; -1 where it has none."""
-    code: int = getattr(error, "sqlite_errorcode", -1)
-    return code & _PRIMARY_CODE if code >= 0 else -1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ..abc import Listener
 from ..errors import StoreUnavailable
-from ._sqlite_file import DatabaseFile, Opened
+from ._sqlite_file import DatabaseFile, Identity
 
 __all__ = ["PollingListener"]
 
@@ -27,18 +27,12 @@ class PollingListener(Listener):
     them all at once, so they cost no more than anybody else's.
     """
 
-    def __init__(
-        self,
-        file: DatabaseFile,
-        interval: float,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, file: DatabaseFile, interval: float) -> None:
         self._file = file
         self._interval = interval
-        self._monotonic = monotonic
         self._followed: set[str] = set()
         self._interrupted = threading.Event()
-        self._opened: Opened | None = None
+        self._identity: Identity | None = None
         self._seen = 0
         self._next_look = 0.0
 
@@ -51,13 +45,13 @@ class PollingListener(Listener):
         self._followed.difference_update(session_ids)
 
     def wait(self, timeout: float) -> Mapping[str, str] | None:
-        deadline = self._monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
             until = min(deadline, self._next_look) if self._followed else deadline
-            if self._interrupted.wait(max(0.0, until - self._monotonic())):
+            if self._interrupted.wait(max(0.0, until - time.monotonic())):
                 self._interrupted.clear()
                 return {}
-            now = self._monotonic()
+            now = time.monotonic()
             if self._followed and now >= self._next_look:
                 self._next_look = now + self._interval
                 woken = self._look()
@@ -71,10 +65,9 @@ class PollingListener(Listener):
 
     def close(self) -> None:
         self._followed.clear()
-        self._let_go()
 
     def _look(self) -> Mapping[str, str] | None:
-        if self._current() is not None:
+        if self._identity == self._file.identity():
             return self._ask(self._news)
         # Another file is there now: nothing that was known of the first one holds.
         self._ask(self._catch_up)
@@ -90,26 +83,14 @@ class PollingListener(Listener):
         }
 
     def _catch_up(self, db: sqlite3.Connection) -> News:
+        self._identity = self._file.identity()
         self._seen = db.execute(_CHANGES).fetchone()[0]
         return {}
 
     def _ask(self, question: Callable[[sqlite3.Connection], News]) -> News:
-        """Asks on the listener's own connection."""
         try:
-            with self._file.troubles():
-                self._opened = self._current() or self._file.open()
-                return question(self._opened.connection)
+            with self._file.reading() as db:
+                return question(db)
         except StoreUnavailable:
             self.close()
             raise
-
-    def _current(self) -> Opened | None:
-        """Returns the connection, unless another file is at its path by now."""
-        if self._opened is not None and self._opened.identity != self._file.identity():
-            self._let_go()
-        return self._opened
-
-    def _let_go(self) -> None:
-        if self._opened is not None:
-            self._opened.connection.close()
-            self._opened = None

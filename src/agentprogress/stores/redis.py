@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
 from typing_extensions import override
 
 from ..abc import Listener
 from ..errors import InvalidSettings, StoreUnavailable
 from ..settings import Settings
-from ._redis_cluster import Call, Redirection, Router
+from ._redis_cluster import Call, Router
 from ._redis_fitness import SECTIONS, risk_of
 from ._redis_keys import Command, Keys, by_hash, by_text
 from ._redis_listener import PublishListener
@@ -28,7 +28,6 @@ try:
     import redis
     from redis.backoff import NoBackoff
     from redis.exceptions import (
-        AskError,
         AuthenticationError,
         AuthenticationWrongNumberOfArgsError,
         MovedError,
@@ -96,7 +95,7 @@ class RedisStore(ScriptedStore):
         Raises:
             InvalidSettings: the URL or the prefix cannot be used.
         """
-        target = target_of(url)
+        target = target_of(url, cluster=cluster)
         keys = Keys(prefix)
         self._options = Options(prefix, cluster, allow_eviction)
         self._server = (_Cluster if cluster else _Server)(target)
@@ -152,7 +151,7 @@ class _Server:
 
     def _made(self, url: str) -> Any:
         try:
-            pool = _library.BlockingConnectionPool.from_url(url, **_how_to_connect())
+            pool = _library.BlockingConnectionPool.from_url(url, **_how_to_connect(url))
             # Made and thrown away: what is wrong with the arguments is found out here.
             pool.connection_class(**pool.connection_kwargs)
         except (RedisError, TypeError, ValueError) as error:
@@ -263,7 +262,9 @@ class _Cluster(_Server):
         """Returns who has what; asked for at the first call, and after something went wrong."""
         known = self._known
         if known is None:
-            options = _how_to_connect() | {"connection_pool_class": _library.BlockingConnectionPool}
+            options = _how_to_connect(self._url) | {
+                "connection_pool_class": _library.BlockingConnectionPool
+            }
             known = self._known = _library.RedisCluster.from_url(self._url, **options)
         elif self._stale:
             known.nodes_manager.initialize()
@@ -281,7 +282,7 @@ class _Cluster(_Server):
 
     def _ask(self, calls: Sequence[Call]) -> list[Any]:
         try:
-            return Router(self._topology(), _pipelined, _redirection).ask(calls)
+            return Router(self._topology(), _pipelined, _has_moved).ask(calls)
         except (redis.ConnectionError, redis.TimeoutError, RedisClusterException):
             # Somebody else may have taken the slots over.
             self._stale = True
@@ -325,19 +326,20 @@ class _Line:
         self._connection.disconnect()
 
 
-def _how_to_connect() -> dict[str, Any]:
+def _how_to_connect(url: str) -> dict[str, Any]:
     """What the client library is told besides the URL, which may have some of it as well."""
-    return {
+    options: dict[str, Any] = {
         "max_connections": _MAX_CONNECTIONS,
         "timeout": _TIMEOUT,
         "socket_timeout": _TIMEOUT,
-        "socket_connect_timeout": _TIMEOUT,
-        "socket_keepalive": True,
         "client_name": "agentprogress",
         # Version 3 sends the same answers in more shapes, and events in between.
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
     }
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": _TIMEOUT, "socket_keepalive": True}
+    return options
 
 
 def _connected(pool: Any) -> _Connection:
@@ -355,11 +357,8 @@ def _pipelined(client: _Client, calls: Sequence[Call]) -> list[Any]:
         return answers
 
 
-def _redirection(answer: Any) -> Redirection | None:
-    if not isinstance(answer, AskError):
-        return None
-    host, port = cast("tuple[str, int]", answer.node_addr)
-    return Redirection(host, port, asking=not isinstance(answer, MovedError))
+def _has_moved(answer: Any) -> bool:
+    return isinstance(answer, MovedError)
 
 
 def _of_the_script(error: Exception) -> bool:

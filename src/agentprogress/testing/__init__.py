@@ -29,7 +29,10 @@ __all__ = [
     "capture",
 ]
 
-_NEEDS = {"StoreMachine": ("._store_machine", "hypothesis"), "StoreTests": ("._store_tests", "pytest")}
+_NEEDS = {
+    "StoreMachine": ("._store_machine", "hypothesis"),
+    "StoreTests": ("._store_tests", "pytest"),
+}
 
 
 def __getattr__(name: str) -> object:

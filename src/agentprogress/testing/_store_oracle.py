@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..abc import Append, Claim
+from ..abc import Append, Claim, Lease, Trim
 
 __all__ = ["Epoch", "Oracle", "View"]
 
@@ -226,3 +226,54 @@ class Oracle:
             epoch.stalled = ""
         if append.ending is not None:
             epoch.ended, epoch.lease, epoch.stalled = self.now, None, ""
+
+    def trim(self, trim: Trim) -> bool:
+        """Returns whether something is cut, and does it."""
+        view = self.view(trim.session_id)
+        if view is None or view.gone or (trim.epoch, trim.fence) != (view.epoch, view.fence):
+            return False
+        if trim.seq not in range(view.oldest, view.head + 1):
+            return False
+        self.epochs[trim.session_id].cuts.append((trim.seq, trim.base))
+        return True
+
+    def renew(self, lease: Lease) -> bool:
+        """Returns whether it is renewed, and does it."""
+        view = self.view(lease.session_id)
+        if view is None or view.status != "running":
+            return False
+        if (lease.epoch, lease.fence) != (view.epoch, view.fence):
+            return False
+        epoch = self.epochs[lease.session_id]
+        epoch.lease, epoch.stalled = self.now + lease.ttl, lease.stalled
+        epoch.touched = self.now
+        return True
+
+    def delete(self, session_id: str, ttl: float) -> bool:
+        """Returns whether there was one to delete, and does it."""
+        view = self.view(session_id)
+        if view is None or view.gone or not view.ended:
+            return False
+        self.epochs[session_id].deleted = (self.now, ttl)
+        return True
+
+    def overdue(self, age: float) -> list[str]:
+        """Returns who has to be looked after."""
+        ages = {"pending": 0.0, "running": age}
+        return [
+            each
+            for each in self.ids()
+            if self.epochs[each].status in ages
+            and self.lapsed(self.epochs[each], ages[self.epochs[each].status])
+        ]
+
+    def listed(self, owner: str | None, status: str | None) -> list[str]:
+        """Returns who is listed, in order."""
+        found: list[tuple[float, str]] = []
+        for each in self.ids():
+            view, made = self.view(each), self.epochs[each].claims[-1].created
+            if view is None or view.gone or (owner is not None and view.owner != owner):
+                continue
+            if status is None or view.status == status:
+                found.append((made, each))
+        return [each for _, each in sorted(found)]

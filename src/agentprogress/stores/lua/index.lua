@@ -2,8 +2,7 @@
 -- Hints, in a slot of their own. KEYS: due, a set of ids by the microsecond in which somebody has to
 -- look; lives, the same ids by the microsecond in which the session goes; entries, a hash from an id
 -- to its names in the order and its ttl; order, a set of those names.
--- ARGV: milliseconds for which the keys are kept if nothing else tells, then one line after the
--- other, with times in microseconds from now:
+-- ARGV: one line after the other, with times in microseconds from now:
 --   live id                               it lives for its ttl from now, if it is listed
 --   look id time                          look then, or sooner where that was planned
 --   move id seen time ends                look then; it goes at `ends`, or if that is empty: live
@@ -15,6 +14,8 @@
 local DUE, LIVES, ENTRIES, ORDER = unpack(KEYS)
 -- What is left out by a process that tells of the same session all the time; see _redis_index.py.
 local SLACK = 1000000
+-- For so long after its time, what is not listed yet can be found by whoever looks.
+local MARGIN = 60000000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000000 + clock[2]
@@ -38,6 +39,7 @@ local function live(id)
   if entry then
     at(LIVES, id, entry.ttl)
   end
+  return entry
 end
 
 local function unlist(id)
@@ -60,15 +62,18 @@ local act = {
   end,
   look = function(id, wait)
     at(DUE, id, wait, 'LT')
+    if not entry_of(id) then
+      at(LIVES, id, wait + MARGIN, 'GT')
+    end
     return 2
   end,
   move = function(id, seen, wait, ends)
     if unchanged(id, seen) then
       at(DUE, id, wait)
-      if ends == '' then
-        live(id)
-      else
+      if ends ~= '' then
         at(LIVES, id, ends)
+      elseif not live(id) then
+        at(LIVES, id, wait + MARGIN, 'GT')
       end
     end
     return 4
@@ -99,18 +104,16 @@ local act = {
   end,
 }
 
-local i = 2
+local i = 1
 while i <= #ARGV do
   i = i + 1 + act[ARGV[i]](unpack(ARGV, i + 1, i + 6))
 end
 
 -- The index goes with the session that lives longest, whether or not a process is there to see it.
 local last = redis.call('ZRANGE', LIVES, 0, 0, 'REV', 'WITHSCORES')[2]
-for _, key in ipairs(KEYS) do
-  if last then
+if last then
+  for _, key in ipairs(KEYS) do
     redis.call('PEXPIREAT', key, string.format('%.0f', (last + SLACK) / 1000))
-  else
-    redis.call('PEXPIRE', key, ARGV[1], 'NX')
   end
 end
 return 1

@@ -1,0 +1,172 @@
+"""Processes on one store: registries that share a `MemoryStore` and virtual time, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from agentprogress import Gap, ProgressSession, SessionRegistry, Settings, Snapshot
+from agentprogress._durable import DurableSessions
+from agentprogress._replica import Replica
+from agentprogress.abc import Append, Appended, Claim, Lease, Log, Position, Refused, Stored
+from agentprogress.errors import StoreUnavailable
+from agentprogress.events import Event, LogMessage
+from agentprogress.registry import engine_of
+from agentprogress.stores.memory import MemoryStore
+from agentprogress.testing import ManualClock
+from tests.kit import Follower, entered
+
+
+class Watched(MemoryStore):
+    """A store that tells what it was asked, and lets something happen just before a call.
+
+    Attributes:
+        tries: how often anybody looked whether it is there.
+        appended: every append, in order, one that is repeated as often as it was sent.
+        renewed: the leases of each call.
+        cuts: so many calls of `append` do what they are to do and never answer.
+    """
+
+    def __init__(self, settings: Settings, *, clock: ManualClock) -> None:
+        super().__init__(settings, clock=clock)
+        self.tries = 0
+        self.appended: list[Append] = []
+        self.renewed: list[Sequence[Lease]] = []
+        self.reads = 0
+        self.cuts = 0
+        self._meanwhile: dict[str, Callable[[], object]] = {}
+
+    def meanwhile(self, call: str, act: Callable[[], object]) -> None:
+        """Does something once, in the calling thread, right before the next call of that name."""
+        self._meanwhile[call] = act
+
+    def _interrupted(self, call: str) -> None:
+        act = self._meanwhile.pop(call, None)
+        if act is not None:
+            act()
+
+    def connect(self) -> None:
+        self.tries += 1
+        super().connect()
+
+    def claim(self, claim: Claim) -> bool:
+        self._interrupted("claim")
+        return super().claim(claim)
+
+    def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
+        self._interrupted("append")
+        answers = super().append(appends)
+        self.appended += appends
+        if self.cuts:
+            self.cuts -= 1
+            raise StoreUnavailable("The connection was cut before the answer came.")
+        return answers
+
+    def read(self, positions: Sequence[Position]) -> list[Log | None]:
+        self.reads += 1
+        return super().read(positions)
+
+    def renew(self, leases: Sequence[Lease]) -> list[bool]:
+        self._interrupted("renew")
+        self.renewed.append(leases)
+        return super().renew(leases)
+
+    def there(self, session_id: str) -> Stored:
+        """Returns what it knows of a session."""
+        found = self.find(session_id)
+        assert found is not None
+        return found
+
+    def entries(self, session_id: str) -> list[bytes]:
+        """Returns the stored log of a session."""
+        (log,) = super().read([Position(session_id)])
+        assert log is not None
+        return list(log.entries)
+
+
+class Site:
+    """Some processes, and what they share.
+
+    Args:
+        settings: of all of them and of the store.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        # Without a pause between commits nothing but time that a test is about has to pass.
+        self.settings = Settings(**{"commit_interval": 0.0, **settings})
+        self.clock = ManualClock()
+        self.store = Watched(self.settings, clock=self.clock)
+        self._processes: list[SessionRegistry] = []
+        self.here = self.process()
+        self.there = self.process()
+
+    def process(self, **options: Any) -> SessionRegistry:
+        """Returns one more process."""
+        registry = SessionRegistry(self.settings, store=self.store, clock=self.clock, **options)
+        self._processes.append(registry)
+        return registry
+
+    def session(self, registry: SessionRegistry | None = None, **options: Any) -> ProgressSession:
+        """Begins the session `job` and leaves it running."""
+        registry = registry or self.here
+        return entered(registry.open(**{"session_id": "job", **options}))
+
+    def close(self) -> None:
+        """Ends all threads, whatever state the store was left in."""
+        self.store.available = self.store.answering = True
+        self.clock.jump(self.settings.store_wait)  # nobody rests before the next try any more
+        self.clock.settle_sync()
+        for registry in self._processes:
+            engine_of(registry).stop_sync()
+
+    @asynccontextmanager
+    async def following(
+        self, registry: SessionRegistry, after: str | None = None, session_id: str = "job"
+    ) -> AsyncGenerator[Follower]:
+        """Follows a session until the block is left; what has happened by then has come."""
+        follower = Follower(registry, session_id, after)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follower.run)
+            await self.clock.settle()
+            yield follower
+            tasks.cancel_scope.cancel()
+
+
+def durable(registry: SessionRegistry) -> DurableSessions:
+    """Returns the part of a registry that deals with its store."""
+    sessions = engine_of(registry).durable
+    assert sessions is not None
+    return sessions
+
+
+def held(registry: SessionRegistry) -> list[str]:
+    """Returns the ids of which a process holds a replica."""
+    return [replica.id for replica in durable(registry).replicas()]
+
+
+def replica_of(registry: SessionRegistry, session_id: str = "job") -> Replica:
+    """Returns a process's replica of a session."""
+    replica = durable(registry).replica(session_id)
+    assert replica is not None
+    return replica
+
+
+def messages(items: Sequence[Event | Snapshot | Gap]) -> list[str]:
+    """Returns what the log messages among these say."""
+    return [item.message for item in items if isinstance(item, LogMessage)]
+
+
+def shown(items: Sequence[Event | Snapshot | Gap]) -> list[tuple[Any, ...]]:
+    """Returns what these items tell of where a reader is."""
+    told: list[tuple[Any, ...]] = []
+    for item in items:
+        if isinstance(item, Gap):
+            told.append(("gap", item.missed_from, item.missed_to, item.reason))
+        elif isinstance(item, Snapshot):
+            told.append(("snapshot", item.seq, item.reset))
+        else:
+            told.append((item.type, item.seq))
+    return told
