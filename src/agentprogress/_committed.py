@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
@@ -46,7 +46,7 @@ class Committed(SessionRecord):
         owned: whether the session's producer is in this process.
     """
 
-    __slots__ = ("_heard_at", "_intended", "_leaving", "owned", "stored")
+    __slots__ = ("_announced", "_heard_at", "_intended", "_leaving", "owned", "stored")
 
     def __init__(self, stored: Stored, hub: Hub, life: Life, *, owned: bool) -> None:
         super().__init__(stored.session_id, stored.epoch, stored.attempt, hub, life)
@@ -56,6 +56,7 @@ class Committed(SessionRecord):
         self._intended: SessionStatus | None = None
         self._heard_at = hub.clock.monotonic()
         self._leaving: dict[SubscriberBase, None] = {}
+        self._announced = False
 
     @property
     def intended(self) -> SessionStatus:
@@ -142,6 +143,9 @@ class Committed(SessionRecord):
         if not self.owned:
             decode_details(stored.details, self.life)
         if stored.gone:
+            if not self.ended:
+                self.status = stored.status
+                self._over_at(stored.ended_at, None, "deleted")
             self._later_do(lambda: self.entomb(self.tombstone()))
         elif self.ended and stored.oldest > stored.head and len(self.history):
             self.history.sweep()
@@ -177,14 +181,25 @@ class Committed(SessionRecord):
             self.life.started_at = self.life.started_at or event["time"]
             self.attempt = event.get("attempt", self.attempt)
         elif status.ended:
-            self._over_at(event["time"], event.get("error"))
+            self._over_at(event["time"], event.get("error"), event.get("reason"))
             self._end_inputs()
 
-    def _over_at(self, time: str | None, error: dict[str, Any] | None) -> None:
+    def _over_at(
+        self, time: str | None, error: dict[str, Any] | None, reason: str | None = None
+    ) -> None:
+        life = self.life
+        life.ended_at, life.error = time, error
+        callbacks, life.on_cancel = life.on_cancel or (), None
+        life.plan = life.unstarted = None
+        if self.owned and not self.closed:  # not its producer has ended it
+            self.cancel_requested, life.cancel_reason = True, reason
+            self._later_do(lambda: self._be_ended(callbacks))
         self.ended = self.closed = True
-        self.life.ended_at = time
-        self.life.error = error
-        self.life.on_cancel = self.life.plan = self.life.unstarted = None
+
+    def _be_ended(self, callbacks: Iterable[Callable[[], object]]) -> None:
+        """Somebody else has ended the session while its job runs here: it has to stop."""
+        for callback in callbacks:
+            self._call_back(callback)
 
     def _obey(self, reason: str | None) -> None:
         """Somebody asks the session to stop: tells those of its job that are here."""
@@ -223,10 +238,14 @@ class Committed(SessionRecord):
 
     def announce(self) -> None:
         """Asks for a publication, once until it happens."""
-        if not self._queued:
-            self._queued = True
+        if not self._announced:
+            self._announced = True
             if not self._hub.enqueue(self):
-                self._queued = False
+                self._announced = False
+
+    def publish(self) -> bool:
+        self._announced = False
+        return super().publish()
 
     def disappear(self) -> None:
         """The store does not know it any more: those who follow have to look for it again."""

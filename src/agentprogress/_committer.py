@@ -20,7 +20,7 @@ from ._ids import new_epoch
 from ._line import Line
 from ._replica import Ask, Later, Replica
 from ._worker import Worker
-from .abc import Append, Expected, Lease, Store
+from .abc import Append, Expected, Lease, Store, Stored
 from .errors import InvalidSettings, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class Committer:
         ]
         for replica, _ in batch:
             self._ready.append(replica)  # it may have more; it is free to have nothing
+            self._urgent = self._urgent or len(replica.sending) > 0
         for replica, ask in asks:
             self._help(replica, ask)
 
@@ -262,21 +263,22 @@ class Committer:
         """
         settings = self._settings
         lost_after = settings.lost_after
-        age = inf if lost_after is None else lost_after - settings.lease_ttl
         suspects: dict[str, tuple[str, float]] = {}
-        for one in self._store.overdue(age, settings.max_sweep):
+        for one in self._store.overdue(0.0, settings.max_sweep):
             session = one.session
             stamp, since = self._suspects.get(session.session_id, ("", now))
-            suspects[session.session_id] = (one.stamp, since if stamp == one.stamp else now)
+            since = since if stamp == one.stamp else now
+            suspects[session.session_id] = (one.stamp, since)
             if session.status is SessionStatus.PENDING:
-                self._sessions.end_lost(session.session_id, {"reason": "never_started"}, None)
-            elif lost_after is not None and self._is_certain(suspects[session.session_id], now):
-                self._sessions.end_lost(session.session_id, {}, age)
+                self._sessions.end_lost(session, 0.0)
+            elif lost_after is not None and self._is_certain(session, since, lost_after, now):
+                self._sessions.end_lost(session, lost_after - settings.lease_ttl)
         self._suspects = suspects
 
-    def _is_certain(self, suspect: tuple[str, float], now: float) -> bool:
-        settings = self._settings
-        assert settings.lost_after is not None
-        return now - suspect[1] >= settings.lease_ttl and (
-            now - self._line.since >= settings.lost_after
+    def _is_certain(self, session: Stored, since: float, lost_after: float, now: float) -> bool:
+        lapsed_after = lost_after - self._settings.lease_ttl
+        return (
+            -(session.lease_left or 0.0) >= lapsed_after
+            and now - since >= min(self._settings.lease_ttl, lapsed_after)
+            and now - self._line.since >= lost_after
         )

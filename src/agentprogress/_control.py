@@ -20,7 +20,7 @@ from ._inputs import Outcome, digest
 from ._json_schema import problems_with
 from ._replica import Replica
 from ._sending import entry_of
-from .abc import Append, Appended, Refusal, Refused, Store
+from .abc import Append, Appended, Refusal, Refused, Store, Stored
 from .errors import InputSettled, InvalidAnswer, ProgressError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ _logger = logging.getLogger("agentprogress")
 
 # A session that moves on between each look and the append is no session that stands still.
 _MOST_TRIES = 100
+_WHY_LOST = {
+    SessionStatus.PENDING: "nobody has begun it in time",
+    SessionStatus.RUNNING: "its producer has gone",
+}
 _LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
 
 
@@ -141,30 +145,30 @@ class Control:
 
     # Lost sessions
 
-    def end_lost(self, session_id: str, fields: dict[str, Any], age: float | None) -> None:
+    def end_lost(self, session: Stored, age: float) -> None:
         """Ends a session whose producer is gone, unless it has come back.
 
         Args:
-            session_id: whose lease has run out.
-            fields: of the event.
+            session: whose lease has run out.
             age: seconds since when it must have.
         """
         try:
-            replica = self._sessions.record(session_id)
+            replica = self._sessions.record(session.session_id)
         except StoreUnavailable:
             raise
         except ProgressError:
             return
         if replica.owned or replica.ended:
             return
-        if age is not None:
-            left = replica.stored.lease_left or 0.0
-            lease_ttl = self._sessions.settings.lease_ttl
-            fields = {"last_seen": rfc3339(self._sessions.clock.wall() + left - lease_ttl)}
-        wire = {"type": "session.lost", **fields}
-        answer = self._end(replica, wire, SessionStatus.LOST, lapsed=age or 0.0)
+        wire: dict[str, Any] = {"type": "session.lost"}
+        if session.status is SessionStatus.PENDING:
+            wire["reason"] = "never_started"
+        else:
+            ago = self._sessions.settings.lease_ttl - (session.lease_left or 0.0)
+            wire["last_seen"] = rfc3339(self._sessions.clock.wall() - ago)
+        answer = self._end(replica, wire, SessionStatus.LOST, lapsed=age)
         if isinstance(answer, Appended):
-            _logger.warning("session %s is lost: its producer has gone", session_id)
+            _logger.warning("session %s is lost: %s", replica.id, _WHY_LOST[session.status])
         else:
             self._sessions.refresh([replica])
 

@@ -309,10 +309,14 @@ class DurableSessions(Backing):
         with self._lock:
             if self._replicas.get(replica.id) is not replica:
                 return
+            first = False
             if self._is_needed(replica):
                 self._idle.pop(replica, None)
             elif replica not in self._idle:
+                first = not self._idle
                 self._idle[replica] = self.clock.monotonic()
+        if first:  # the listener has not planned to let anybody go
+            self.listening.look()
 
     def let_go(self, now: float) -> None:
         """Lets go of those whom nobody has needed for a while."""
@@ -354,9 +358,9 @@ class DurableSessions(Backing):
     def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
         self._control.answer(replica, request_id, value, by)
 
-    def end_lost(self, session_id: str, fields: dict[str, Any], age: float | None) -> None:
-        """Ends a session whose producer is gone, unless it is back."""
-        self._control.end_lost(session_id, fields, age)
+    def end_lost(self, session: Stored, age: float) -> None:
+        """Ends a session whose lease ran out so long ago, unless its producer is back."""
+        self._control.end_lost(session, age)
 
     @property
     def waiting(self) -> int:

@@ -60,6 +60,10 @@ class Listening:
 
     def _change(self, session_id: str, *, follow: bool) -> None:
         self._changes.append((session_id, follow))
+        self.look()
+
+    def look(self) -> None:
+        """Has it look at what there is to do; callable from any thread."""
         self.worker.wake()
         listener = self._listener
         if listener is not None:
@@ -79,7 +83,7 @@ class Listening:
             return self._line.retry_at
         self._sessions.let_go(now)
         try:
-            if not self._followed and not self._changes:
+            if not (self._followed or self._changes or self._sessions.replicas()):
                 return self._sessions.next_to_go  # nobody to listen for
             self._line.connect()
             self._hear(now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from math import inf
 from typing import Any, NamedTuple, Protocol
@@ -41,6 +41,10 @@ class Outgoing(Protocol):
 
     def touch(self, replica: Replica, *, urgent: bool = False) -> None:
         """Something is to be stored, at once if it is urgent; from any thread, never waits."""
+        ...
+
+    def used(self, replica: Replica) -> None:
+        """It may have become one that nobody needs, or that somebody does."""
         ...
 
     def resolved(self, replica: Replica, request_id: str) -> None:
@@ -171,6 +175,7 @@ class Replica(Committed):
         else:
             self.life.on_cancel = None
         if status is SessionStatus.PENDING:
+            self.fence += 1  # the next attempt is another's
             self._forget_inputs()
         return status
 
@@ -263,7 +268,10 @@ class Replica(Committed):
             return flight.append
 
         made = self._turn(act, _nothing)
-        self._call_all(self._turn(self.sending.idle_barriers, _none))
+        reached = self._turn(self.sending.idle_barriers, _none)
+        self._call_all(reached)
+        if reached and not self.owned:
+            self._outgoing.used(self)
         return made
 
     def _is_due(self, now: float) -> bool:
@@ -342,6 +350,8 @@ class Replica(Committed):
         if flight.move is not None:
             self._hub.transitioned(self, flight.move.status)
         self.announce()
+        if not self.owned:
+            self._outgoing.used(self)
         return Ask.NOTHING if whole and answer.head == self.history.head else Ask.READ
 
     def lose(self, *, fenced: bool = False) -> None:
@@ -359,6 +369,7 @@ class Replica(Committed):
             return barriers
 
         self._call_all(self._turn(act, _none))
+        self._outgoing.used(self)
         if lost:
             _logger.warning("session %s: another process has taken it over", self.id)
 
@@ -378,9 +389,11 @@ class Replica(Committed):
         before = self.history.head
         whole = super()._absorb(first, entries)
         self._stored_bytes += sum(map(len, entries[max(0, before + 1 - first) :]))
-        if self.ended and self.owned and self.sending.flight is None:  # others have ended it
-            self._later_do(self.lose)
         return whole
+
+    def _be_ended(self, callbacks: Iterable[Callable[[], object]]) -> None:
+        self.lose()
+        super()._be_ended(callbacks)
 
     # The stored log
 
@@ -449,7 +462,7 @@ class Replica(Committed):
         What is emitted here goes into the log beside what the parent emits.
         """
         self._lock = threading.RLock()
-        self._busy = self._queued = self._touched = False
+        self._busy = self._touched = self._announced = False
         self._inbox, self._outbox, self._later = [], None, None
         self._audience = None
         self._leaving = {}

@@ -155,6 +155,7 @@ class Sending:
         """Takes what one append may hold: events, then at most one that has to come last."""
         queue, items = self._queue, flight.items
         most, room = settings.max_append_events, settings.max_append_bytes
+        last = False
         while queue:
             item = queue[0]
             if isinstance(item, Barrier):
@@ -163,13 +164,13 @@ class Sending:
                 continue
             size = _size(item)
             room -= size
-            if items and (len(items) >= most or room < 0 or isinstance(item, Once)):
+            full = len(items) >= most or room < 0 or isinstance(item, Once)
+            if last or (items and full):
                 return
             items.append(item)
             queue.popleft()
             self.size_bytes -= size
-            if not isinstance(item, bytes):
-                return
+            last = not isinstance(item, bytes)
 
     def landed(self) -> list[Callable[[], object]]:
         """What was under way is stored; returns what is to be called."""

@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import httpx2
 import pytest
 
-from agentprogress import ProgressSession, SessionHandle, SessionRegistry
+from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.jwt import TokenSigner
 from tests.stores.engines import Engine, Kind, Options
 
-from .programs import CLI, PATIENCE, Story, client, fetch, follow, frames, gateway, started
+from .programs import CLI, Story, client, fetch, follow, frames, gateway, started
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
 
@@ -49,21 +48,20 @@ def file(tmp_path: Path) -> str:
 @asynccontextmanager
 async def producing(store: str, session_id: str | None = None) -> AsyncIterator[ProgressSession]:
     """A session of another process than the gateway's: of this one."""
-    options = {} if session_id is None else {"session_id": session_id}
-    async with SessionRegistry(store=store) as registry, anyio.create_task_group() as tasks:
-        ready = anyio.Event()
-        sessions: list[ProgressSession] = []
+    ready = anyio.Event()
 
-        async def work(session: ProgressSession) -> None:
-            await session.flush()
-            sessions.append(session)
-            ready.set()
-            await anyio.sleep_forever()
+    async def work(session: ProgressSession) -> None:
+        await session.flush()
+        ready.set()
+        await anyio.sleep_forever()
 
-        registry.start(work, **options)
+    async with SessionRegistry(store=store) as registry:
+        if session_id is None:
+            session = registry.start(work)
+        else:
+            session = registry.start(work, session_id=session_id)
         await ready.wait()
-        yield sessions[0]
-        tasks.cancel_scope.cancel()
+        yield session
 
 
 def bearer(token: str | None) -> dict[str, str]:
@@ -227,7 +225,8 @@ async def test_another_gateway_goes_on_where_the_first_one_stopped(store: str) -
     async with producing(store) as session:
         last = ""
         async with gateway(store) as first:
-            async for last, frame in frames(f"{first.url}/sessions/{session.id}"):
+            async for reached, frame in frames(f"{first.url}/sessions/{session.id}"):
+                last = reached
                 if frame["type"] == "session.started":
                     break
         session.log("meanwhile")

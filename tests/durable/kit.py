@@ -1,4 +1,4 @@
-"""Processes on one store: registries that share a `MemoryStore` and virtual time, and nothing else."""
+"""Processes on one store: registries that share a `MemoryStore` and virtual time, nothing else."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ class Watched(MemoryStore):
     """A store that tells what it was asked, and lets something happen just before a call.
 
     Attributes:
-        tries: how often anybody looked whether it is there.
+        tries: how often anybody looked whether it is there, as after an outage.
+        commits: how often anything was appended.
         appended: every append, in order, one that is repeated as often as it was sent.
         renewed: the leases of each call.
+        reads: how often a log was read.
         cuts: so many calls of `append` do what they are to do and never answer.
     """
 
     def __init__(self, settings: Settings, *, clock: ManualClock) -> None:
         super().__init__(settings, clock=clock)
         self.tries = 0
+        self.commits = 0
         self.appended: list[Append] = []
         self.renewed: list[Sequence[Lease]] = []
         self.reads = 0
@@ -59,6 +62,7 @@ class Watched(MemoryStore):
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         self._interrupted("append")
         answers = super().append(appends)
+        self.commits += 1
         self.appended += appends
         if self.cuts:
             self.cuts -= 1
@@ -142,6 +146,12 @@ def durable(registry: SessionRegistry) -> DurableSessions:
     return sessions
 
 
+def kill(registry: SessionRegistry) -> None:
+    """Ends a process's threads in the middle of its life: it renews and hears nothing any more."""
+    durable(registry).committer.worker.stop(10)
+    durable(registry).listening.stop(10)
+
+
 def held(registry: SessionRegistry) -> list[str]:
     """Returns the ids of which a process holds a replica."""
     return [replica.id for replica in durable(registry).replicas()]
@@ -152,6 +162,12 @@ def replica_of(registry: SessionRegistry, session_id: str = "job") -> Replica:
     replica = durable(registry).replica(session_id)
     assert replica is not None
     return replica
+
+
+def producer_of(registry: SessionRegistry, session_id: str = "job") -> tuple[str, str | None]:
+    """Returns what a process's heartbeats say of a session's producer, and why."""
+    state, cause = durable(registry).record(session_id).producer_state
+    return state, cause
 
 
 def messages(items: Sequence[Event | Snapshot | Gap]) -> list[str]:

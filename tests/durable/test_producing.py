@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import anyio
@@ -10,6 +9,7 @@ import pytest
 
 from agentprogress.errors import SessionConflict, SessionEnded, StoreUnavailable
 from agentprogress.events import LogMessage
+from tests.kit import entered
 
 from .kit import Site, messages, replica_of
 
@@ -79,6 +79,19 @@ def test_a_standalone_event_goes_at_once(site: Sites) -> None:
     assert job.clock.monotonic() == 0
 
 
+@async_test
+async def test_an_event_emitted_before_the_last_one_was_published_is_sent(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    async with job.following(job.here) as follower:
+        session.log("first")
+        # The loop is not given the time to publish it.
+        job.clock.settle_sync()
+        session.log("second")
+        await job.clock.advance(1)
+        assert messages(follower.items) == ["first", "second"]
+
+
 def test_what_grows_waits_for_the_next_tick_and_goes_as_one(site: Sites) -> None:
     job = site()
     session = job.session()
@@ -122,6 +135,7 @@ def test_many_events_at_once_go_in_few_appends(site: Sites) -> None:
     job.store.meanwhile("append", lambda: [session.log(str(n)) for n in range(450)])
     session.log("first")
     session.flush_sync()
+    session.flush_sync()
     assert sum(map(len, sent(job))) == 451
     assert max(map(len, sent(job))) == 100
     assert len(sent(job)) <= 6
@@ -130,14 +144,42 @@ def test_many_events_at_once_go_in_few_appends(site: Sites) -> None:
 def test_sessions_share_a_commit(site: Sites) -> None:
     job = site()
     first, second = job.session(), job.session(session_id="second")
-    calls: list[int] = []
-    count = len(job.store.appended)
+    calls = job.store.commits
     job.store.meanwhile("append", lambda: (first.log("b"), second.log("c")))
     first.log("a")
     first.flush_sync()
     second.flush_sync()
-    calls.append(len(job.store.appended) - count)
-    assert [each.session_id for each in job.store.appended[count:]] == ["job", "job", "second"]
+    assert job.store.commits == calls + 2
+    assert job.store.there("job").head == 3
+    assert job.store.there("second").head == 2
+
+
+def test_commits_of_a_process_are_some_time_apart_unless_somebody_waits(site: Sites) -> None:
+    job = site(commit_interval=0.5)
+    session = job.session()
+    session.log("waits")
+    job.clock.settle_sync()
+    assert job.store.there("job").head == 1
+    job.clock.advance_sync(0.5)
+    assert job.store.there("job").head == 2
+    session.log("is waited for")
+    session.flush_sync()
+    assert job.store.there("job").head == 3
+    assert job.clock.monotonic() == 0.5
+
+
+def test_a_flush_in_the_middle_of_a_commit_does_not_wait_for_the_next_one(site: Sites) -> None:
+    job = site(commit_interval=0.5)
+    session = job.session()
+
+    def emit() -> None:
+        session.log("urgent")
+        replica_of(job.here).hurry()
+
+    job.store.meanwhile("claim", emit)
+    entered(job.here.open())
+    job.clock.settle_sync()
+    assert job.store.there("job").head == 2
 
 
 # The stored log

@@ -114,9 +114,8 @@ async def test_no_thread_is_there_before_the_store_is_needed_nor_after_the_block
     before = threads()
     job = site()
     assert threads() == before
-    async with job.here, job.there:
-        async with job.here.open(session_id="job"), job.following(job.there):
-            assert len(threads() - before) == 4
+    async with job.here, job.there, job.here.open(session_id="job"), job.following(job.there):
+        assert len(threads() - before) == 4
     assert threads() == before
 
 
@@ -132,10 +131,9 @@ def test_a_plain_block_leaves_no_thread(site: Sites) -> None:
 async def test_after_everything_has_expired_nothing_is_left_anywhere(site: Sites) -> None:
     job = site(history_ttl=5, result_ttl=10, tombstone_ttl=10, replica_ttl=3, pending_ttl=20)
     await job.here.reserve(session_id="never")
-    async with job.here.open(session_id="job") as session:
-        async with job.following(job.there):
-            session.log("hello")
-            await session.flush()
+    async with job.here.open(session_id="job") as session, job.following(job.there):
+        session.log("hello")
+        await session.flush()
     await job.clock.advance(200)
     assert job.store.list(owner=None, status=None, limit=10, after=None) == []
     assert job.store.find("job") is job.store.find("never") is None

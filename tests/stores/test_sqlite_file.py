@@ -1,11 +1,12 @@
-"""Which files a store takes, what it says of those that it does not, and how it gets over trouble."""
+"""Which files a store takes, what it says of others, and how it gets over trouble."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from agentprogress import Settings
 from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
-from agentprogress.stores import _sqlite_expiry, _sqlite_listener, _sqlite_reading
+from agentprogress.stores import _sqlite_expiry, _sqlite_listener
 from agentprogress.stores._sqlite_schema import STEPS, prepare
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import append, at_once, claim, event
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(path, busy_timeout=0.01)
+    store = SQLiteStore(path)
     yield store
     store.close()
 
@@ -129,6 +130,7 @@ def test_the_database_of_another_application_is_refused_and_left_alone(path: Pat
     connection.execute("CREATE TABLE theirs (x)")
     assert_refused(path, "another application")
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
 
 
@@ -187,8 +189,9 @@ def test_it_is_as_durable_as_sqlite_can_be(path: Path, store: SQLiteStore) -> No
 
 
 def test_a_file_that_another_process_keeps_locked_is_named_and_can_still_be_read(
-    path: Path, store: SQLiteStore
+    path: Path,
 ) -> None:
+    store = SQLiteStore(path, busy_timeout=0.01)
     assert store.claim(claim())
     other = raw(path)
     other.execute("BEGIN IMMEDIATE")
@@ -199,6 +202,7 @@ def test_a_file_that_another_process_keeps_locked_is_named_and_can_still_be_read
     other.execute("ROLLBACK")
     other.close()
     assert store.append([append(event(1))]) == [Appended(1, 1)]
+    store.close()
 
 
 def test_a_call_that_fails_in_the_middle_changes_nothing(store: SQLiteStore) -> None:
@@ -289,7 +293,7 @@ def test_many_threads_use_one_store(store: SQLiteStore) -> None:
             assert len(log.entries) == log.session.head
         return name
 
-    assert at_once([lambda name=name: work(name) for name in range(8)]) == list(range(8))
+    assert at_once([partial(work, name) for name in range(8)]) == list(range(8))
     found = store.find("s")
     assert found is not None
     assert found.head == 80
@@ -298,19 +302,58 @@ def test_many_threads_use_one_store(store: SQLiteStore) -> None:
 # Cost
 
 
+def plan_of(path: Path, ask: Callable[[SQLiteStore], object]) -> str:
+    """Returns SQLite's plans of what a call asks."""
+    asked: list[str] = []
+    store = SQLiteStore(path)
+    with store._file.reading() as connection:
+        connection.set_trace_callback(asked.append)
+    ask(store)
+    store.close()
+    connection = raw(path)
+    questions = [each for each in asked if each.startswith("SELECT")]
+    plans = [connection.execute(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in questions]
+    connection.close()
+    return "\n".join(step[3] for plan in plans for step in plan)
+
+
 @pytest.mark.parametrize(
-    ("statement", "values", "index"),
+    ("ask", "index"),
     [
-        (_sqlite_expiry._DUE, (0, 1), "sessions_due"),
-        (_sqlite_reading._OVERDUE, {"now": 0, "age": 0, "most": 1}, "sessions_lease"),
-        (_sqlite_listener._CHANGED, (0,), "sessions_change"),
+        (lambda store: store.overdue(90, 10), "sessions_lease"),
+        (lambda store: store.list(owner="me", status=None, limit=9, after="s"), "sessions_owner"),
+        (lambda store: store.list(owner="me", status="lost", limit=9, after=None), "sessions_"),
+        (lambda store: store.list(owner=None, status="lost", limit=9, after="s"), "_status"),
+        (lambda store: store.list(owner=None, status=None, limit=9, after="s"), "_created"),
+        (lambda store: store.heads(["s"]), "sqlite_autoindex_sessions"),
     ],
 )
-def test_what_is_asked_again_and_again_is_found_by_an_index(
-    path: Path, store: SQLiteStore, statement: str, values: object, index: str
+def test_what_is_asked_of_many_sessions_is_found_by_an_index_in_its_order(
+    path: Path, ask: Callable[[SQLiteStore], object], index: str
+) -> None:
+    store = SQLiteStore(path)
+    assert store.claim(claim(owner="me"))
+    store.close()
+    plan = plan_of(path, ask)
+    assert index in plan
+    assert "SCAN" not in plan.replace("SCAN sessions USING INDEX", "")
+    assert "TEMP" not in plan
+
+
+def test_heads_reads_nothing_but_rows(path: Path) -> None:
+    assert "blobs" not in plan_of(path, lambda store: store.heads(["s"]))
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [(_sqlite_expiry._DUE, "sessions_due"), (_sqlite_listener._CHANGED, "sessions_change")],
+)
+def test_what_is_due_or_new_is_found_by_an_index(
+    path: Path, store: SQLiteStore, statement: str, index: str
 ) -> None:
     store.connect()
     connection = raw(path)
-    [plan] = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    values = [0] * statement.count("?")
+    [plan] = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     assert index in plan[3]
     connection.close()

@@ -106,7 +106,7 @@ def test_a_log_that_grew_while_somebody_read_is_cut_by_the_sweep(case: Case) -> 
     assert grown > 32 * _MIB
     # It cannot be cut under the reader, and the sweep does not fail by that.
     assert case.store.sweep(100) == 0
-    assert case.log_size == grown
+    assert case.log_size >= grown
     reader.execute("COMMIT")
     reader.close()
     case.store.sweep(100)

@@ -112,7 +112,7 @@ def test_processes_write_one_log_and_others_follow_it_without_a_hole(tmp_path: P
 
 
 def write_until_killed(path: Path, line: Line) -> None:
-    """Appends three events at a time and says so; begins with what may not have been done."""
+    """Appends three events at a time and says so; begins with what has been done at the last."""
     number = line.recv()
     store = SQLiteStore(path)
     while True:
@@ -134,7 +134,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_twice_when_writers_are_k
     acknowledged = 0
     for _ in range(6):
         with child(write_until_killed, path) as (process, line):
-            line.send(acknowledged + 1)
+            line.send(max(acknowledged, 1))
             for _ in range(moments.randrange(1, 40)):
                 acknowledged = int(str(answer(line)))
             process.kill()
@@ -281,8 +281,7 @@ def fork_while_in_use(path: Path, line: Line) -> None:
     assert store.claim(claim())
     stop = threading.Event()
     others = [
-        threading.Thread(target=program, args=(store, stop))
-        for program in (write_until, read_until)
+        threading.Thread(target=program, args=(store, stop)) for program in (write_on, read_on)
     ]
     for each in others:
         each.start()

@@ -51,7 +51,9 @@ def delete_ended(db: sqlite3.Connection, session_id: str, ttl: float, now: float
 def give_back(db: sqlite3.Connection, wal_bytes: int) -> None:
     """Gives room back to the disk, outside of a transaction; a little at a time."""
     if db.execute("PRAGMA freelist_count").fetchone()[0] > _FREE_PAGES:
-        db.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK_PAGES})").fetchall()
+        # A page for each step; sqlite3 takes only one of a statement that returns no rows, but for
+        # a script's.
+        db.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK_PAGES})")
     if wal_bytes > _WAL_BYTES:
         before = db.execute("PRAGMA busy_timeout").fetchone()[0]
         db.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")

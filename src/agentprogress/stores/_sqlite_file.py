@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ..errors import InvalidSettings, StoreUnavailable
 from ._sqlite_forks import watch
-from ._sqlite_schema import prepare
+from ._sqlite_schema import prepare, version_of
 from ._sqlite_troubles import primary_code, told
 
 __all__ = ["DatabaseFile", "Identity"]
@@ -204,7 +204,7 @@ class DatabaseFile:
             InvalidSettings: it must not be used, and why.
         """
         try:
-            # A file that only can be read is found out by its first writer.
+            # Opening does not tell whether it may be written.
             with self.writing():
                 pass
         except StoreUnavailable as error:
@@ -278,10 +278,12 @@ class DatabaseFile:
         return _Opened(connection, self.identity())
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
-        # Freed pages can be given back only where that is said before the first table, and before
-        # the change to WAL, which writes the first page.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # Another application's file is not even to get another journal.
+        version_of(connection, self.path)
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            # Freed pages can be given back only where that is said before the first table, and
+            # before the change to WAL, which writes the first page.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
                 raise InvalidSettings(

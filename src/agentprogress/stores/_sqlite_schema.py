@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..errors import InvalidSettings
 
-__all__ = ["STEPS", "prepare"]
+__all__ = ["STEPS", "prepare", "version_of"]
 
 # "agpr": tells our files from those of another application.
 _APPLICATION_ID = 0x61677072
@@ -94,12 +94,12 @@ def prepare(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
     Raises:
         InvalidSettings: the file is another application's, or of a later version.
     """
-    if _version(connection, path, steps) == len(steps):
+    if version_of(connection, path, steps) == len(steps):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have done it meanwhile.
-        for step in steps[_version(connection, path, steps) :]:
+        for step in steps[version_of(connection, path, steps) :]:
             for statement in step:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -111,7 +111,12 @@ def prepare(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
         raise
 
 
-def _version(connection: sqlite3.Connection, path: str, steps: Sequence[Step]) -> int:
+def version_of(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = STEPS) -> int:
+    """Returns how many steps a file has been brought up by; 0 for a new one. Changes nothing.
+
+    Raises:
+        InvalidSettings: as `prepare`.
+    """
     version = _number(connection, "PRAGMA user_version")
     ours = _number(connection, "PRAGMA application_id") == _APPLICATION_ID
     if not ours and (version or _number(connection, "SELECT count(*) FROM sqlite_master")):

@@ -152,7 +152,7 @@ class ExpiryTests(StoreCase):
 
     def test_what_is_kept_lives_from_the_end_not_from_the_start(self, store: Store) -> None:
         self.begin(store, ttl=_WHILE)
-        self.end(store)
+        self.end(store, tombstone_ttl=SOON)
         self.pass_time(store, _WHILE + PAST_SOON)
         assert len(self.log(store).entries) == 1
         assert store.result("s") is not None

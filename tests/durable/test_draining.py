@@ -1,0 +1,152 @@
+"""Shutting a process down: what ends with it, and what is left to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from agentprogress import ProgressSession
+from agentprogress.errors import Draining
+
+from .kit import Site
+
+pytestmark = pytest.mark.anyio
+
+Sites = Callable[..., Site]
+
+
+async def test_what_runs_here_ends_and_is_stored_before_the_process_goes(site: Sites) -> None:
+    job = site()
+    job.session()
+    async with job.following(job.there) as follower:
+        async with job.here:
+            pass
+        await job.clock.advance(1)
+        assert follower.types == ["session.started", "session.failed"]
+        assert follower.finished
+    error = job.there.snapshot("job").error
+    assert error is not None
+    assert (error.code, error.retryable) == ("server_shutdown", True)
+
+
+async def test_what_runs_elsewhere_pends_or_waits_lives_on(site: Sites) -> None:
+    job = site()
+    await job.here.reserve(session_id="pending")
+    with job.here.open(session_id="waiting") as session:
+        session.suspend("Deploy?")
+    job.session(job.there)
+    async with job.following(job.here) as follower:
+        async with job.here:
+            pass
+        assert not follower.finished
+    for session_id, status in (("pending", "pending"), ("waiting", "waiting"), ("job", "running")):
+        assert job.there.get(session_id).status == status
+
+
+async def test_nothing_new_is_taken_while_it_drains(site: Sites) -> None:
+    job = site()
+    await job.here.drain()
+    with pytest.raises(Draining):
+        job.session()
+    with pytest.raises(Draining):
+        await job.here.reserve(session_id="job")
+
+
+async def test_jobs_are_cancelled_and_their_end_is_stored(site: Sites) -> None:
+    job = site()
+
+    async def work(session: ProgressSession) -> None:
+        await anyio.sleep_forever()
+
+    async with job.here:
+        job.here.start(work, session_id="job")
+        await job.clock.settle()
+    assert job.there.get("job").status == "failed"
+
+
+async def test_a_detached_session_is_taken_over_at_once(site: Sites) -> None:
+    job = site(lease_ttl=30)
+    leaving = job.process(on_shutdown="detach")
+    session = job.session(leaving)
+    session.phase("half done")
+    async with job.following(job.there) as follower:
+        async with leaving:
+            pass
+        assert job.there.get("job").status == "running"
+        taken = job.session(job.there, existing="resume")
+        assert [step.status for step in taken.snapshot().steps] == ["interrupted"]
+        await job.clock.advance(1)
+        assert follower.types == ["session.started", "step.started", "session.resumed"]
+        assert not follower.finished
+
+
+async def test_a_detached_job_is_stopped_without_an_end(site: Sites) -> None:
+    job = site()
+    leaving = job.process(on_shutdown="detach")
+    stopped: list[str] = []
+
+    async def work(session: ProgressSession) -> None:
+        session.log("before")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            session.log("in vain")
+            stopped.append(session.id)
+
+    async with leaving:
+        leaving.start(work, session_id="job")
+        await job.clock.settle()
+    assert stopped == ["job"]
+    stored = job.store.there("job")
+    assert (stored.status, stored.head) == ("running", 2)
+    assert (stored.lease_left or 0) <= 0
+
+
+async def test_a_block_that_is_left_after_a_detach_ends_nothing(site: Sites) -> None:
+    job = site()
+    leaving = job.process(on_shutdown="detach")
+    with leaving.open(session_id="job") as session:
+        await leaving.drain()
+        session.complete("in vain")
+    assert job.there.get("job").status == "running"
+    with job.there.open(session_id="job", existing="resume") as taken:
+        taken.complete("done")
+    assert job.there.result("job") == "done"
+
+
+async def test_a_detached_session_that_nobody_takes_is_lost(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=90)
+    leaving = job.process(on_shutdown="detach")
+    job.session(leaving)
+    async with job.following(job.there) as follower:
+        async with leaving:
+            pass
+        await job.clock.advance(200)
+        assert follower.types[-1] == "session.lost"
+
+
+async def test_draining_without_the_store_takes_no_longer_than_leaving_a_block(
+    site: Sites,
+) -> None:
+    job = site(close_flush_timeout=5)
+    for number in range(5):
+        job.session(session_id=f"n{number}")
+    job.store.available = False
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(job.here.drain)
+        begun = job.clock.monotonic()
+        await job.clock.advance(6)
+    assert job.clock.monotonic() - begun <= 6
+
+
+async def test_it_may_be_entered_again(site: Sites) -> None:
+    job = site()
+    async with job.here:
+        job.session(session_id="first")
+    async with job.here:
+        async with job.here.open(session_id="second") as session:
+            session.complete("done")
+        assert job.there.result("second") == "done"
+    assert job.there.get("first").status == "failed"
