@@ -13,6 +13,7 @@ EXTRAS = [
     ("agentprogress.client", "wsproto", "pip install 'agentprogress[client]'"),
     ("agentprogress.jwt", "jwt", "pip install 'agentprogress[jwt]'"),
     ("agentprogress.starlette", "starlette", "pip install 'agentprogress[starlette]'"),
+    ("agentprogress.stores.redis", "redis", "pip install 'agentprogress[redis]'"),
 ]
 
 WITHOUT = """
@@ -48,8 +49,42 @@ def test_a_router_without_fastapi_says_what_to_install() -> None:
     assert "pip install fastapi" in done.stderr.strip().splitlines()[-1]
 
 
+def test_a_redis_url_without_the_client_library_says_what_to_install() -> None:
+    done = run(
+        "redis",
+        "from agentprogress import SessionRegistry\nSessionRegistry(store='redis://localhost')",
+    )
+    assert done.stderr.strip().splitlines()[-1] == (
+        "agentprogress.errors.InvalidSettings: "
+        "A Redis store needs the `redis` extra: pip install 'agentprogress[redis]'."
+    )
+
+
+@pytest.mark.parametrize(("absent", "problems"), [("jsonschema", "0"), ("nothing", "1")])
+def test_answers_are_checked_across_processes_where_the_schema_extra_is_installed(
+    absent: str, problems: str
+) -> None:
+    done = run(
+        absent,
+        "from agentprogress import Settings\n"
+        "from agentprogress._json_schema import problems_with\n"
+        "print(len(problems_with('no', {'type': 'integer'}, Settings())))",
+    )
+    assert (done.stdout, done.stderr) == (f"{problems}\n", "")
+
+
 def test_the_package_and_its_asgi_application_load_no_optional_dependency() -> None:
-    optional = {"aiohttp", "fastapi", "httpx2", "jwt", "redis", "rich", "starlette", "uvicorn"}
+    optional = {
+        "aiohttp",
+        "fastapi",
+        "httpx2",
+        "jsonschema",
+        "jwt",
+        "redis",
+        "rich",
+        "starlette",
+        "uvicorn",
+    }
     done = run(
         "nothing",
         f"import agentprogress.asgi\nprint(*{optional}.intersection(sys.modules))",

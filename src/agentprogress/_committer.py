@@ -18,6 +18,7 @@ from ._core.states import SessionStatus
 from ._core.thinning import Thinning
 from ._ids import new_epoch
 from ._line import Line
+from ._loop_watch import LoopWatch
 from ._replica import Ask, Later, Replica
 from ._worker import Worker
 from .abc import Append, Expected, Lease, Store, Stored
@@ -59,6 +60,7 @@ class Committer:
         self._errands: deque[Callable[[], object]] = deque()
         self._renew_at = self._commit_at = -inf
         self._urgent = False
+        self._loops = LoopWatch(self._clock, self._settings.lease_ttl)
         # Overdue sessions, with their stamp and since when this process has seen it.
         self._suspects: dict[str, tuple[str, float]] = {}
         self.worker = Worker("agentprogress committer", self._clock, self.turn)
@@ -241,10 +243,15 @@ class Committer:
         ]
         if not owned:
             return
-        stalled = self._sessions.stall()
         ttl = self._settings.lease_ttl
         leases = [
-            Lease(replica.id, replica.epoch, replica.stored.fence, ttl, stalled)
+            Lease(
+                replica.id,
+                replica.epoch,
+                replica.stored.fence,
+                ttl,
+                "event_loop_blocked" if self._loops.is_blocked(replica.loop) else "",
+            )
             for replica in owned
         ]
         renewed = self._store.renew(leases)

@@ -76,7 +76,6 @@ class DurableSessions(Backing):
         # Those whom nobody needs, and since when.
         self._idle: OrderedDict[Replica, float] = OrderedDict()
         self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
-        self._pinged_at: float | None = None
         _at_exit(self)
 
     # Sessions
@@ -416,24 +415,6 @@ class DurableSessions(Backing):
 
     # The threads
 
-    def stall(self) -> str:
-        """Returns what is wrong with the producers of this process; empty when nothing is.
-
-        A loop that answers no call for as long as a lease lasts is blocked.
-        """
-        host = self.engine.live_host()
-        now = self.clock.monotonic()
-        if host is None:
-            self._pinged_at = None
-            return ""
-        if self._pinged_at is None:
-            self._pinged_at = now
-            host.loop.call_soon(self._answered)
-        return "event_loop_blocked" if now - self._pinged_at >= self.settings.lease_ttl else ""
-
-    def _answered(self) -> None:
-        self._pinged_at = None
-
     def forked(self) -> None:
         """Begins anew in a process that was forked off; its parent goes on with what it has."""
         self._lock = threading.Lock()
@@ -445,7 +426,6 @@ class DurableSessions(Backing):
         # Those who hold a session of the parent's keep it; others read what they ask for.
         self._replicas = {}
         self._limiter = None
-        self._pinged_at = None
 
     def stop(self, timeout: float) -> None:
         """Stores what there is to store, at most so many seconds, and ends the threads."""

@@ -101,13 +101,19 @@ class Engine:
         """Begins the session that the options describe; `open` and `start` end in it."""
         self.try_host()
         self._refuse_when_draining()
-        return self.backing.begin(options)
+        return self._begun(self.backing.begin(options))
 
     async def begin_here(self, options: SessionOptions) -> Producer:
         """`begin`, where an event loop has other things to do than to wait for a store."""
         self.try_host()
         self._refuse_when_draining()
-        return await self._ask(self.backing.begin, options)
+        return self._begun(await self._ask(self.backing.begin, options))
+
+    @staticmethod
+    def _begun(producer: Producer) -> Producer:
+        if isinstance(producer.record, Replica):
+            producer.record.loop = LoopRef.current()
+        return producer
 
     def reserve(self, options: SessionOptions) -> Producer:
         """Returns a producer of a session that is there, or pending from now on."""

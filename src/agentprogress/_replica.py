@@ -26,6 +26,7 @@ from ._inputs import Outcome, Question
 from ._life import Hub, Life
 from ._record import SessionRecord
 from ._sending import Flight, Move, Once, Sending, entry_of
+from ._wakeup import LoopRef
 from .abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
 
 __all__ = ["Ask", "Later", "Outgoing", "Replica"]
@@ -86,6 +87,7 @@ class Replica(Committed):
         fenced: whether another process took the session from this one.
         pinned: it is held although nobody follows it: it was suspended here.
         claim: by which the session is made; None once it is there.
+        loop: the event loop that its producer was begun in; None where none was running.
     """
 
     __slots__ = (
@@ -98,6 +100,7 @@ class Replica(Committed):
         "_urgent",
         "claim",
         "fenced",
+        "loop",
         "pinned",
         "sending",
     )
@@ -110,6 +113,7 @@ class Replica(Committed):
         self.fenced = False
         self.pinned = False
         self.claim: Claim | None = None
+        self.loop: LoopRef | None = None
         self._outgoing = outgoing
         self._sent_at = -inf
         self._lost_types: dict[str, int] = {}

@@ -68,7 +68,9 @@ class Backend:
     """A registry and its jobs."""
 
     def __init__(self, prefix: str) -> None:
-        self.registry = SessionRegistry(replace(SETTINGS, base_url=prefix))
+        self._store = os.environ.get("AGENTPROGRESS_STORE") or None
+        settings = replace(SETTINGS, base_url=prefix)
+        self.registry = SessionRegistry(settings, store=self._store)
         self._sessions: dict[str, ProgressSession] = {}
         self._finish: dict[str, Callable[[], object]] = {}
         self._endings: dict[str, Callable[[BaseException | None], None]] = {}
@@ -85,35 +87,41 @@ class Backend:
         return await answer if isawaitable(answer) else answer
 
     def on_stats(self) -> dict[str, Any]:
-        return {"rss_bytes": _rss_bytes(), **asdict(self.registry.stats())}
+        return {"pid": os.getpid(), "rss_bytes": _rss_bytes(), **asdict(self.registry.stats())}
 
-    def on_job(self, **options: Any) -> SessionHandle:
-        return self._remember(self.registry.start(_job, **options)).handle()
+    async def on_job(self, **options: Any) -> SessionHandle:
+        return await self._handed_out(self.registry.start(_job, **options))
 
-    def on_question(self, **options: Any) -> SessionHandle:
+    async def on_question(self, **options: Any) -> SessionHandle:
         finish = anyio.Event()
-        session = self._remember(self.registry.start(_question, finish, **options))
+        session = self.registry.start(_question, finish, **options)
         self._finish[session.id] = finish.set
-        return session.handle()
+        return await self._handed_out(session)
 
     async def on_reserve(self, **options: Any) -> SessionHandle:
         return await self.registry.reserve(**options)
 
-    def on_open(self, **options: Any) -> SessionHandle:
+    async def on_open(self, **options: Any) -> SessionHandle:
         block = self.registry.open(**options)
         # The control request's own context must not become a session's.
         context = contextvars.copy_context()
-        session = self._remember(context.run(block.__enter__))
+        session = context.run(block.__enter__)
 
         def end(error: BaseException | None) -> None:
             context.run(block.__exit__, None if error is None else type(error), error, None)
 
         self._endings[session.id] = end
+        return await self._handed_out(session)
+
+    async def _handed_out(self, session: ProgressSession) -> SessionHandle:
+        self._sessions[session.id] = session
+        await self._stored(session)
         return session.handle()
 
-    def _remember(self, session: ProgressSession) -> ProgressSession:
-        self._sessions[session.id] = session
-        return session
+    async def _stored(self, session: ProgressSession) -> None:
+        """Returns when other processes can see what has happened so far, if there are any."""
+        if self._store is not None:
+            await session.flush()
 
     async def on_do(self, session_id: str, actions: list[list[Any]]) -> dict[str, Any]:
         session = self._sessions[session_id]
@@ -124,6 +132,7 @@ class Backend:
                 self._finish.pop(session.id)()
             else:
                 getattr(self, f"_{name}")(session, *arguments)
+        await self._stored(session)
         return {"cursor": session.cursor}
 
     def _log(self, session: ProgressSession, count: int, start: int = 0) -> None:

@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from .servers import Limit, Running, Target
-from .wire import Address, Answer, EventStream, Frame, WebSocket, request
+import pytest
 
-__all__ = ["TRANSPORTS", "Live", "Session", "Transport"]
+from .servers import TARGETS, Limit, Running, Target
+from .wire import Address, Answer, Connect, EventStream, Frame, WebSocket, dial, request
+
+__all__ = ["TRANSPORTS", "Live", "Session", "Transport", "whatever_the_store"]
 
 Transport = Literal["websocket", "sse", "page"]
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+
+# For cases that are over before anybody looks at a session: they run once on each server.
+whatever_the_store = pytest.mark.parametrize("live", TARGETS, ids=str, indirect=True)
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,23 @@ class Session:
         return found
 
 
+# What is asked of the process that serves; everything else is for the one that produces.
+_OF_THE_SERVER = ("stats", "until", "until_swept")
+
+
 @dataclass(frozen=True)
 class Live:
-    """A running server."""
+    """A running server.
+
+    Attributes:
+        producer: the process that has the jobs, where that is another one.
+        connect: how connections are made.
+    """
 
     target: Target
     running: Running
+    producer: Running | None = None
+    connect: Connect = dial
 
     @property
     def address(self) -> Address:
@@ -102,12 +118,14 @@ class Live:
 
     def control(self, path: str, **body: Any) -> Any:
         """Asks the application behind."""
+        asked = self.running if self.producer is None or path in _OF_THE_SERVER else self.producer
         answer = request(
-            self.address,
+            asked.address,
             "POST",
             f"/test/{path}",
             {"Content-Type": "application/json"},
             json.dumps(body).encode(),
+            connect=self.connect,
         )
         assert answer.status == 200, answer.body
         return answer.json
@@ -139,7 +157,8 @@ class Live:
     ) -> Answer:
         """Sends a request below the mount; `_` in header names stands for `-`."""
         named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-        return request(self.address, method, self.path(path), named, body)
+        path = self.path(path)
+        return request(self.address, method, path, named, body, connect=self.connect)
 
     def sse(
         self,
@@ -152,14 +171,14 @@ class Live:
     ) -> EventStream:
         """Opens an event stream."""
         path = self.path(f"/sessions/{session_id}/events{_query(after, query)}")
-        return EventStream(self.address, path, headers, receive_buffer)
+        return EventStream(self.address, path, headers, receive_buffer, self.connect)
 
     def websocket(
         self, session_id: str, after: str | None = None, *, query: str = "", **options: Any
     ) -> WebSocket:
         """Opens a WebSocket."""
         path = self.path(f"/sessions/{session_id}/ws{_query(after, query)}")
-        return WebSocket(self.address, path, **options)
+        return WebSocket(self.address, path, connect=self.connect, **options)
 
 
 def _query(after: str | None, more: str) -> str:

@@ -14,11 +14,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Literal, get_args
 
 from .backend import prefix_of
 from .wire import Address, request
 
-__all__ = ["TARGETS", "Limit", "NotServing", "Running", "Target", "start"]
+__all__ = [
+    "ON_STORES",
+    "TARGETS",
+    "Limit",
+    "NotServing",
+    "Running",
+    "Store",
+    "Target",
+    "start",
+    "start_workers",
+]
 
 _ROOT = Path(__file__).parents[2]
 _PYTHON = (sys.executable, "-m")
@@ -47,12 +58,22 @@ LIMITS: dict[str, frozenset[Limit]] = {
 }
 
 
+Store = Literal["sqlite", "redis"]
+
+
 @dataclass(frozen=True)
 class Target:
-    """A server with an application on it."""
+    """A server with an application on it.
+
+    Attributes:
+        store: where the sessions live; None: in the server's process.
+        gateway: it only serves; what produces is another server, on the same store.
+    """
 
     server: str
     app: str
+    store: Store | None = None
+    gateway: bool = False
 
     @property
     def prefix(self) -> str:
@@ -65,7 +86,8 @@ class Target:
         return LIMITS.get(self.server, frozenset()) | LIMITS.get(self.app, frozenset())
 
     def __str__(self) -> str:
-        return f"{self.server}-{self.app}"
+        store = f"-{self.store}" if self.store else ""
+        return f"{self.server}-{self.app}{store}" + "-gateway" * self.gateway
 
 
 def _hypercorn(worker: str) -> Callable[[int], tuple[str, ...]]:
@@ -99,6 +121,16 @@ TARGETS = (
         Target("uvicorn", app)
         for app in ("starlette-mounted", "starlette-routes", "fastapi-mounted", "fastapi-router")
     ),
+)
+
+# What a store changes, it changes behind the servers: on each of the three ways to run tasks.
+ON_STORES = tuple(
+    target
+    for store in get_args(Store)
+    for target in (
+        *(Target(server, "bare", store) for server in ("uvicorn", "hypercorn-trio", "aiohttp")),
+        Target("uvicorn", "bare", store, gateway=True),
+    )
 )
 
 
@@ -138,13 +170,16 @@ class Running:
         """Everything it has printed."""
         return "".join(self.output)
 
-    def wait_for_line(self, part: str, timeout: float = 30.0) -> None:
-        """Returns once it has printed a line with that in it."""
+    def wait_for_line(self, part: str, timeout: float = 30.0, *, times: int = 1) -> None:
+        """Returns once it has printed so many lines with that in it."""
         with self._printed:
-            told = self._printed.wait_for(lambda: part in self.text or self._read_all, timeout)
-        if not told or part not in self.text:
+            self._printed.wait_for(lambda: self._has(part, times) or self._read_all, timeout)
+        if not self._has(part, times):
             self.stop()
             raise NotServing(self.text)
+
+    def _has(self, part: str, times: int) -> bool:
+        return sum(part in line for line in self.output) >= times
 
     def terminate(self, within: float) -> float | None:
         """Tells it to stop; returns the seconds it took, or None when they were not enough."""
@@ -169,10 +204,10 @@ class Running:
         self._process.stdout.close()
 
 
-def start(target: Target) -> Running:
+def start(target: Target, store_url: str = "") -> Running:
     """Starts a server; it answers when this returns."""
     takes_descriptor = target.server in _ON_DESCRIPTOR
-    running = (_start_on_descriptor if takes_descriptor else _start_on_port)(target)
+    running = (_start_on_descriptor if takes_descriptor else _start_on_port)(target, store_url)
     try:
         # The socket listens already: this request waits in its backlog until the server serves.
         status = request(running.address, "GET", "/test/stats").status
@@ -184,21 +219,36 @@ def start(target: Target) -> Running:
     return running
 
 
-def _start_on_descriptor(target: Target) -> Running:
+def start_workers(count: int, store_url: str) -> Running:
+    """Starts uvicorn with several processes; each of them answers when this returns."""
+    address = _free_address()
+    options = ("--workers", str(count), "--port", str(address[1]), "--timeout-keep-alive", "60")
+    command = (*_PYTHON, "uvicorn", *options, "--timeout-graceful-shutdown", "5", _APP)
+    running = Running(address, _spawn(command, "bare", store_url))
+    running.wait_for_line("Application startup complete", times=count)
+    return running
+
+
+def _start_on_descriptor(target: Target, store_url: str) -> Running:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         listener.set_inheritable(True)
         command = _ON_DESCRIPTOR[target.server](listener.fileno())
-        process = _spawn(command, target, listener.fileno())
+        process = _spawn(command, target.app, store_url, listener.fileno())
         return Running(listener.getsockname(), process)
 
 
-def _start_on_port(target: Target) -> Running:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
-    running = Running(address, _spawn(_granian(address[1]), target))
+def _start_on_port(target: Target, store_url: str) -> Running:
+    address = _free_address()
+    running = Running(address, _spawn(_granian(address[1]), target.app, store_url))
     running.wait_for_line("Started worker-1")
     _await_listener(address)
     return running
+
+
+def _free_address() -> Address:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address: Address = free.getsockname()
+    return address
 
 
 def _await_listener(address: Address) -> None:
@@ -210,11 +260,14 @@ def _await_listener(address: Address) -> None:
         time.sleep(_ASK_EVERY)
 
 
-def _spawn(command: tuple[str, ...], target: Target, *descriptors: int) -> subprocess.Popen[str]:
+def _spawn(
+    command: tuple[str, ...], app: str, store_url: str, *descriptors: int
+) -> subprocess.Popen[str]:
+    told = {"CONFORMANCE_APP": app, "AGENTPROGRESS_STORE": store_url, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         command,
         cwd=_ROOT,
-        env=os.environ | {"CONFORMANCE_APP": target.app, "PYTHONUNBUFFERED": "1"},
+        env=os.environ | told,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=descriptors,

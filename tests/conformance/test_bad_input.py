@@ -6,9 +6,11 @@ import contextlib
 
 import pytest
 
-from .live import Live, Session
+from .live import Live, Session, whatever_the_store
 from .oracle import check_history
 from .wire import exchange
+
+pytestmark = whatever_the_store
 
 PONG = '{"type": "pong"}'
 MIB = 1024 * 1024

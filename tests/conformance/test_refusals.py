@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .backend import ALLOWED_ORIGIN
-from .live import Live
+from .live import Live, whatever_the_store
 from .oracle import check_history
 from .servers import Limit, Target
 from .wire import Answer, WebSocket
@@ -118,6 +118,7 @@ def test_subscribers_over_the_limit_are_sent_away_for_a_while(live: Live) -> Non
         assert next(stream.frames())["type"] == "welcome"
 
 
+@whatever_the_store
 @pytest.mark.parametrize(
     ("method", "route", "allowed"),
     [
@@ -140,6 +141,7 @@ def test_a_wrong_method_is_told_the_right_ones(
     assert {name.strip() for name in answer.headers["allow"].split(",")} - {"OPTIONS"} == allowed
 
 
+@whatever_the_store
 @pytest.mark.parametrize("path", ["/nothing", "/sessions/a/nothing", "/sessions/a/events/more"])
 def test_an_unknown_path_is_a_problem(live: Live, path: str) -> None:
     answer = live.request("GET", path)
@@ -149,6 +151,7 @@ def test_an_unknown_path_is_a_problem(live: Live, path: str) -> None:
         is_problem(answer, 404, "not_found")
 
 
+@whatever_the_store
 def test_a_page_of_another_origin_is_refused_by_name(live: Live) -> None:
     session = live.session()
     host = f"{live.address[0]}:{live.address[1]}"
@@ -168,6 +171,7 @@ def test_a_page_of_another_origin_is_refused_by_name(live: Live) -> None:
         assert socket.close_code == 4403
 
 
+@whatever_the_store
 def test_a_page_of_an_allowed_origin_may_read_the_answers(live: Live) -> None:
     session = live.ended()
     headers = {"Origin": ALLOWED_ORIGIN, "Cookie": "login=1"}
@@ -183,6 +187,7 @@ def test_a_page_of_an_allowed_origin_may_read_the_answers(live: Live) -> None:
         check_history(socket.frames())
 
 
+@whatever_the_store
 def test_a_page_of_the_same_host_is_no_foreign_one(live: Live) -> None:
     session = live.ended()
     headers = {"Origin": f"http://{live.address[0]}:{live.address[1]}", "Cookie": "login=1"}
@@ -191,6 +196,7 @@ def test_a_page_of_the_same_host_is_no_foreign_one(live: Live) -> None:
         check_history(socket.frames())
 
 
+@whatever_the_store
 def test_a_browser_that_asks_first_is_told_what_it_may_send(live: Live) -> None:
     session = live.ended()
     asking = {

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .live import Live, Session
+from .live import Live, Session, whatever_the_store
 from .oracle import check_history, messages_of
 from .servers import Limit
 from .wire import exchange
@@ -70,6 +70,7 @@ def test_of_two_cursors_the_header_wins(live: Live) -> None:
     assert [frame["type"] for frame in frames] == ["welcome", "session.completed", "end"]
 
 
+@whatever_the_store
 def test_the_headers_of_a_stream_keep_proxies_from_holding_it(live: Live) -> None:
     with live.ended().sse() as stream:
         assert stream.status == 200
@@ -81,6 +82,7 @@ def test_the_headers_of_a_stream_keep_proxies_from_holding_it(live: Live) -> Non
         list(stream.messages())
 
 
+@whatever_the_store
 def test_a_finished_stream_closes_a_connection_that_was_to_be_closed(live: Live) -> None:
     path = live.path(f"/sessions/{live.ended().id}/events")
     sent = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -138,6 +140,7 @@ def test_each_websocket_message_is_an_array_of_frames(live: Live) -> None:
     check_history(frames)
 
 
+@whatever_the_store
 def test_the_protocol_is_selected_and_a_bearer_is_never_echoed(live: Live) -> None:
     session = live.ended()
     token = "agentprogress.bearer.c2VjcmV0"
@@ -153,6 +156,7 @@ def test_the_protocol_is_selected_and_a_bearer_is_never_echoed(live: Live) -> No
             check_history(socket.frames())
 
 
+@whatever_the_store
 def test_a_bearer_offered_alone_is_not_selected(live: Live) -> None:
     with live.ended().websocket(subprotocols=("agentprogress.bearer.c2VjcmV0",)) as socket:
         assert socket.subprotocol is None
@@ -169,6 +173,7 @@ def test_the_heart_beats_on_both_kinds_of_streams(live: Live) -> None:
     session.do(("complete", None))
 
 
+@whatever_the_store
 def test_who_answers_heartbeats_is_kept(live: Live) -> None:
     session = live.session()
     with session.websocket(subprotocols=(PROTOCOL,)) as socket:
@@ -183,6 +188,7 @@ def test_who_answers_heartbeats_is_kept(live: Live) -> None:
         assert socket.close_code == 1000
 
 
+@whatever_the_store
 def test_who_promised_to_answer_and_does_not_is_closed(live: Live) -> None:
     session = live.session()
     with session.websocket(subprotocols=(PROTOCOL,)) as socket:

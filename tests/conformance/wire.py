@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +22,34 @@ from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
-__all__ = ["Address", "Answer", "EventStream", "WebSocket", "exchange", "request"]
+__all__ = [
+    "Address",
+    "Answer",
+    "Connect",
+    "EventStream",
+    "WebSocket",
+    "dial",
+    "exchange",
+    "request",
+]
 
 # Seconds after which a case has failed; nothing waits that long when all is well.
 PATIENCE = 20.0
 
 Address = tuple[str, int]
+# Given an address and the size of the receive buffer, None for the system's.
+Connect = Callable[[Address, int | None], socket.socket]
 Frame = dict[str, Any]
+
+
+def dial(address: Address, receive_buffer: int | None) -> socket.socket:
+    """Makes a connection of its own."""
+    connection = socket.socket()
+    connection.settimeout(PATIENCE)
+    if receive_buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.connect(address)
+    return connection
 
 
 @dataclass(frozen=True)
@@ -50,9 +71,12 @@ def request(
     path: str,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    *,
+    connect: Connect = dial,
 ) -> Answer:
-    """Sends a request on a connection of its own."""
+    """Sends a request."""
     connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
+    connection.sock = connect(address, None)
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
@@ -87,15 +111,6 @@ def _reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _connect(address: Address, receive_buffer: int | None) -> socket.socket:
-    connection = socket.socket()
-    connection.settimeout(PATIENCE)
-    if receive_buffer is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.connect(address)
-    return connection
-
-
 @dataclass(frozen=True)
 class SseMessage:
     """One message of an event stream, with the names of its lines in their order."""
@@ -116,9 +131,10 @@ class EventStream:
         path: str,
         headers: Mapping[str, str] | None = None,
         receive_buffer: int | None = None,
+        connect: Connect = dial,
     ) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
-        self._socket = self._connection.sock = _connect(address, receive_buffer)
+        self._socket = self._connection.sock = connect(address, receive_buffer)
         self._connection.request("GET", path, headers=dict(headers or {}))
         self._response = self._connection.getresponse()
         self.status = self._response.status
@@ -180,6 +196,7 @@ class WebSocket:
     subprotocols: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     receive_buffer: int | None = None
+    connect: Connect = dial
 
     def __post_init__(self) -> None:
         host, port = self.address
@@ -188,7 +205,7 @@ class WebSocket:
             subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
             max_size=None,
         )
-        self._connection = _connect(self.address, self.receive_buffer)
+        self._connection = self.connect(self.address, self.receive_buffer)
         self._events: list[Any] = []
         self._text = b""
         self.messages: list[str] = []

@@ -30,6 +30,7 @@ class Watched(MemoryStore):
         renewed: the leases of each call.
         reads: how often a log was read.
         cuts: so many calls of `append` do what they are to do and never answer.
+        cut_claims: the same for `claim`.
     """
 
     def __init__(self, settings: Settings, *, clock: ManualClock) -> None:
@@ -40,6 +41,7 @@ class Watched(MemoryStore):
         self.renewed: list[Sequence[Lease]] = []
         self.reads = 0
         self.cuts = 0
+        self.cut_claims = 0
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def meanwhile(self, call: str, act: Callable[[], object]) -> None:
@@ -57,7 +59,11 @@ class Watched(MemoryStore):
 
     def claim(self, claim: Claim) -> bool:
         self._interrupted("claim")
-        return super().claim(claim)
+        granted = super().claim(claim)
+        if self.cut_claims:
+            self.cut_claims -= 1
+            raise StoreUnavailable("The connection was cut before the answer came.")
+        return granted
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         self._interrupted("append")

@@ -166,9 +166,7 @@ class Blocking:
 
 
 @pytest.mark.parametrize("way", ["block", "job"])
-def test_a_blocked_event_loop_keeps_its_lease_and_says_what_is_wrong(
-    site: Sites, way: str
-) -> None:
+def test_a_blocked_event_loop_keeps_its_lease_and_says_what_is_wrong(site: Sites, way: str) -> None:
     job = site(lease_ttl=30)
     blocking = Blocking(job, way)
     with blocking.running():
@@ -192,7 +190,6 @@ async def test_a_loop_that_runs_is_not_said_to_be_blocked(site: Sites) -> None:
     async with job.following(job.here):
         for _ in range(10):
             await job.clock.advance(20)
-            assert durable(job.here).stall() == ""
     assert {lease.stalled for leases in job.store.renewed for lease in leases} == {""}
 
 

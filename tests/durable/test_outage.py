@@ -1,0 +1,353 @@
+"""A store that cannot be reached: producers go on, followers stay, everything comes afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from agentprogress.errors import StoreUnavailable
+
+from .kit import Site, durable, messages, replica_of
+
+async_test = pytest.mark.anyio
+
+Sites = Callable[..., Site]
+
+
+@async_test
+async def test_what_is_emitted_meanwhile_comes_afterwards_in_order(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    async with job.following(job.here) as near, job.following(job.there) as far:
+        job.store.available = False
+        for number in range(50):
+            session.log(str(number))
+            await job.clock.advance(1)
+        assert messages(near.items) == messages(far.items) == []
+        assert job.here.stats().waiting == 50
+        job.store.available = True
+        await job.clock.advance(5)
+        expected = [str(number) for number in range(50)]
+        assert messages(near.items) == messages(far.items) == expected
+        assert near.seqs == far.seqs == list(range(1, 52))
+        assert job.here.stats().waiting == 0
+
+
+@async_test
+async def test_who_follows_stays_and_who_joins_is_sent_away(site: Sites) -> None:
+    job = site()
+    job.session()
+    async with job.following(job.there) as follower:
+        job.store.available = False
+        await job.clock.advance(60)
+        assert not follower.finished
+        assert not job.there.stats().store_available
+        with pytest.raises(StoreUnavailable):
+            async with job.there.subscribe("job"):
+                pass
+        with pytest.raises(StoreUnavailable):
+            async with job.there.subscribe("other"):
+                pass
+        job.store.available = True
+        await job.clock.advance(5)
+        assert job.there.stats().store_available
+        async with job.following(job.there) as late:
+            assert late.types == ["session.started"]
+
+
+@async_test
+async def test_a_join_that_finds_the_store_away_says_so(site: Sites) -> None:
+    job = site()
+    job.store.available = False
+    with pytest.raises(StoreUnavailable):
+        async with job.there.subscribe("job"):
+            pass
+    for ask in (job.there.get, job.there.snapshot, job.there.result, job.there.cancel):
+        with pytest.raises(StoreUnavailable):
+            ask("job")
+    with pytest.raises(StoreUnavailable):
+        job.there.list()
+
+
+def test_the_store_is_tried_again_ever_more_seldom(site: Sites) -> None:
+    job = site(min_store_delay=0.1, max_store_delay=2)
+    job.session()
+    job.clock.settle_sync()
+    job.store.available = False
+    tries = job.store.tries
+    job.clock.advance_sync(1_000)
+    # Two threads, about a second apart on average, and never closer than the shortest delay.
+    assert 200 <= job.store.tries - tries <= 3_000
+    job.store.available = True
+    job.clock.advance_sync(2)
+    assert job.here.stats().store_available
+
+
+def test_delays_differ_between_processes(site: Sites) -> None:
+    job = site(min_store_delay=0.1, max_store_delay=2)
+    job.session(session_id="a")
+    job.session(job.there, session_id="b")
+    job.clock.settle_sync()
+    job.store.available = False
+    job.clock.advance_sync(100)
+    assert durable(job.here).line.retry_at != durable(job.there).line.retry_at
+
+
+def test_an_outage_is_told_once_when_it_begins_and_when_it_ends(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    job.session()
+    job.clock.settle_sync()
+    caplog.clear()
+    job.store.available = False
+    job.clock.advance_sync(100)
+    assert len(caplog.records) == 1
+    job.store.available = True
+    job.clock.advance_sync(100)
+    assert len(caplog.records) == 2
+    assert "back" in caplog.records[-1].getMessage()
+
+
+def test_a_flush_waits_only_so_long(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    job.store.available = False
+    session.log("hello")
+    with pytest.raises(StoreUnavailable):
+        session.flush_sync(timeout=0)
+
+
+@async_test
+async def test_an_async_flush_raises_after_the_store_wait_and_the_events_wait_on(
+    site: Sites,
+) -> None:
+    job = site(store_wait=30)
+    session = job.session()
+    job.store.available = False
+    session.log("hello")
+    raised: list[float] = []
+
+    async def flush() -> None:
+        with pytest.raises(StoreUnavailable):
+            await session.flush()
+        raised.append(job.clock.monotonic())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(flush)
+        await job.clock.advance(29)
+        assert raised == []
+        await job.clock.advance(2)
+        assert raised == [30]
+    job.store.available = True
+    await job.clock.advance(5)
+    assert b"hello" in job.store.entries("job")[-1]
+
+
+@async_test
+async def test_a_flush_returns_when_the_store_is_back_in_time(site: Sites) -> None:
+    job = site(store_wait=30)
+    session = job.session()
+    job.store.available = False
+    session.log("hello")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session.flush)
+        await job.clock.advance(20)
+        job.store.available = True
+        await job.clock.advance(5)
+    assert job.store.there("job").head == 2
+
+
+@async_test
+async def test_leaving_a_block_waits_and_then_logs_the_loss(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site(close_flush_timeout=5)
+    left: list[float] = []
+
+    async def block() -> None:
+        async with job.here.open(session_id="job") as session:
+            job.store.available = False
+            session.complete("done")
+        left.append(job.clock.monotonic())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(block)
+        await job.clock.advance(4)
+        assert left == []
+        await job.clock.advance(2)
+        assert left == [5]
+    errors = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert "did not take its last events" in errors[-1].getMessage()
+    # It is not given up: the process may live on.
+    job.store.available = True
+    await job.clock.advance(5)
+    assert job.there.result("job") == "done"
+
+
+def test_a_generated_id_begins_without_the_store(site: Sites) -> None:
+    job = site()
+    job.store.available = False
+    session = job.session(session_id=None)
+    session.log("hello")
+    job.clock.advance_sync(10)
+    assert session.status == "running"
+    job.store.available = True
+    job.clock.advance_sync(5)
+    assert job.there.get(session.id).head == 2
+
+
+@async_test
+async def test_a_chosen_id_waits_for_the_store_and_then_raises(site: Sites) -> None:
+    job = site(store_wait=30)
+    job.store.available = False
+    raised: list[float] = []
+
+    async def begin() -> None:
+        with pytest.raises(StoreUnavailable):
+            async with job.here.open(session_id="job"):
+                pass
+        raised.append(job.clock.monotonic())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await job.clock.advance(29)
+        assert raised == []
+        await job.clock.advance(4)
+        assert raised == [pytest.approx(30, abs=2.1)]
+    job.store.available = True
+    await job.clock.advance(5)
+    assert job.store.find("job") is None
+
+
+@async_test
+async def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
+    job = site(store_wait=30)
+    job.store.available = False
+
+    async def begin() -> None:
+        async with job.here.open(session_id="job") as session:
+            session.complete("done")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await job.clock.advance(10)
+        job.store.available = True
+        await job.clock.advance(5)
+    assert job.there.result("job") == "done"
+
+
+@async_test
+async def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that_may_be_taken(
+    site: Sites,
+) -> None:
+    job = site(store_wait=30)
+
+    def go() -> None:
+        job.store.available = False
+
+    job.store.meanwhile("append", go)
+    raised: list[str] = []
+
+    async def begin() -> None:
+        with pytest.raises(StoreUnavailable):
+            async with job.here.open(session_id="job"):
+                pass
+        raised.append("here")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await job.clock.advance(40)
+    assert raised == ["here"]
+    job.store.available = True
+    await job.clock.advance(5)
+    assert job.store.there("job").status == "pending"
+    assert job.session(job.there).status == "running"
+
+
+# Answers that get lost
+
+
+@async_test
+async def test_an_append_whose_answer_was_lost_is_done_once(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    async with job.following(job.there) as follower:
+        job.store.cuts = 3
+        for number in range(5):
+            session.log(str(number))
+        await job.clock.advance(20)
+        assert messages(follower.items) == ["0", "1", "2", "3", "4"]
+        assert job.store.there("job").head == 6
+        assert replica_of(job.here).history.head == 6
+
+
+@async_test
+async def test_what_comes_after_a_lost_answer_is_not_mixed_into_the_repetition(
+    site: Sites,
+) -> None:
+    job = site()
+    session = job.session()
+    job.store.cuts = 1
+    session.log("answer lost")
+    await job.clock.settle()
+    session.log("emitted meanwhile")
+    await job.clock.advance(20)
+    texts = [log.message for log in job.there.snapshot("job").logs]
+    assert texts == ["answer lost", "emitted meanwhile"]
+
+
+def test_the_end_of_a_session_whose_answer_was_lost_is_stored_once(site: Sites) -> None:
+    job = site()
+    ended: list[str] = []
+    job.here.on_end(lambda info: ended.append(info.status))
+    session = job.session()
+    job.store.cuts = 1
+    replica_of(job.here).transition({"type": "session.completed"})
+    job.clock.advance_sync(20)
+    assert session.status == "completed"
+    assert job.store.there("job").head == 2
+    assert ended == ["completed"]
+
+
+def test_a_claim_whose_answer_was_lost_is_ours(site: Sites) -> None:
+    job = site()
+    job.store.cut_claims = 1
+    session = job.session(session_id=None)
+    job.clock.advance_sync(20)
+    session.log("hello")
+    session.flush_sync()
+    assert job.there.get(session.id).head == 2
+    assert session.status == "running"
+
+
+@async_test
+async def test_a_chosen_id_whose_claim_was_answered_too_late_begins(site: Sites) -> None:
+    job = site()
+    job.store.cut_claims = 1
+
+    async def begin() -> None:
+        async with job.here.open(session_id="job") as session:
+            session.complete("done")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await job.clock.advance(20)
+    assert job.there.result("job") == "done"
+
+
+def test_an_answer_to_a_request_to_stop_that_was_lost_may_be_repeated(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    job.there.get("job")
+    job.store.cuts = 1
+    with pytest.raises(StoreUnavailable):
+        job.there.cancel("job")
+    job.clock.advance_sync(20)
+    job.there.cancel("job")
+    job.clock.settle_sync()
+    assert session.cancel_requested
+    assert job.store.there("job").head == 2
