@@ -40,12 +40,13 @@ class LoopWatch:
             return False
         asked = self._of(loop)
         now = self._clock.monotonic()
-        if asked.since is None:
-            asked.since = now
-            if not loop.call_soon(asked.answer):
-                self._asked.remove(asked)
-                return False
-        return now - asked.since >= self._patience
+        since = asked.since
+        if since is not None:
+            return now - since >= self._patience
+        asked.since = now
+        if not loop.call_soon(asked.answer):
+            self._asked.remove(asked)  # it is over
+        return False
 
     def _of(self, loop: LoopRef) -> _Asked:
         for asked in self._asked:

@@ -11,7 +11,7 @@ import pytest
 
 from agentprogress import ProgressSession
 
-from .kit import Site, durable, kill, producer_of
+from .kit import Site, kill, producer_of
 
 async_test = pytest.mark.anyio
 
