@@ -49,8 +49,7 @@ class RunningServer:
 
     def cpu_seconds(self) -> float:
         """Returns the processor time the server has used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        return cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
         """Returns the resident memory of the server after a full garbage collection."""
@@ -119,6 +118,12 @@ def read_answer(connection: socket.socket, path: str) -> str:
     if b" 200 " not in head.partition(b"\r\n")[0]:
         raise MeasurementFailed(f"POST {path} was answered with {bytes(head[:80])!r}")
     return body.decode()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the processor time a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 def resident_bytes(pid: int) -> int:

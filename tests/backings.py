@@ -12,21 +12,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from agentprogress import SessionRegistry, Settings
 from agentprogress.abc import Store
 from agentprogress.stores.memory import MemoryStore
 from agentprogress.testing import ManualClock
 
+from .conformance.servers import StoreKind
 from .kit import Follower, settle
 from .stores.engines import Engine, Kind
 
 __all__ = ["EVERYWHERE", "ON_VIRTUAL_TIME", "STORE_KINDS", "Backing", "StoreKind", "Stores", "Way"]
 
-# Of the stores that have a URL; which server it is, Redis or Valkey, matters to tests/stores only.
-StoreKind = Literal["sqlite", "redis"]
-STORE_KINDS: tuple[StoreKind, ...] = ("sqlite", "redis")
+# Those that have a URL. Which server it is, Redis or Valkey, matters to tests/stores only.
+STORE_KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
 
 
 class Stores:

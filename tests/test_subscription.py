@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ from agentprogress import Gap, ProgressSession, SessionRegistry, Snapshot
 from agentprogress.errors import SessionGone, SessionUnknown
 from agentprogress.registry import engine_of
 from tests.backings import EVERYWHERE, ON_VIRTUAL_TIME, Backing, Stores
-from tests.kit import Follower, entered, following, settle
+from tests.kit import Follower, entered, following
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +65,10 @@ async def running(backing: Backing, lines: int = 0, **settings: Any) -> Running:
     if backing.way.store is not None:
         await session.flush()  # what a store has not yet is in no log
     return Running(session, producer, registry)
+
+
+def reached(follower: Follower, seq: int) -> Callable[[], bool]:
+    return lambda: follower.seqs[-1:] == [seq]
 
 
 async def answer(
@@ -174,12 +178,12 @@ async def test_what_never_was_or_is_gone_is_told_when_entered(backing: Backing) 
 async def test_events_come_as_they_happen_and_the_cursor_moves_along(backing: Backing) -> None:
     job = await running(backing)
     async with following(job.registry, "job") as follower:
-        for number in range(5):
-            job.session.log(str(number))
-            await backing.until(follower, lambda n=number: len(follower.items) >= n + 2)
-            assert len(follower.items) == number + 2
+        for count in range(1, 6):
+            assert len(follower.items) == count
+            job.session.log("another")
+            await backing.until(follower, reached(follower, count + 1))
             assert follower.subscription is not None
-            assert follower.subscription.cursor == f"{job.epoch}-{number + 2}"
+            assert follower.subscription.cursor == f"{job.epoch}-{count + 1}"
             assert job.has_told(follower)
 
 
@@ -206,11 +210,11 @@ async def test_a_slow_reader_is_told_what_it_missed_and_goes_on(backing: Backing
     async with following(job.registry, "job") as follower, following(job.registry, "job") as other:
         follower.stall()
         job.session.log("one to stall on")
-        await backing.until(follower, lambda: follower.seqs == [1, 2])
+        await backing.until(follower, reached(follower, 2))
         for number in range(20):
             job.session.log(str(number))
         # Whatever others have been told, this one has missed.
-        await backing.until(other, lambda: other.seqs[-1:] == [22])
+        await backing.until(other, reached(other, 22))
         assert follower.seqs == [1, 2]
         follower.reads.set()
         await backing.until(follower, lambda: job.has_told(follower), within=0)
@@ -228,7 +232,7 @@ async def test_a_slow_reader_is_told_what_it_missed_and_goes_on(backing: Backing
         assert before.seq == gap.missed_from - 1
         assert kinds[-1] == "log.message"
         job.session.log("and on")
-        await backing.until(follower, lambda: follower.seqs[-1] == 24)
+        await backing.until(follower, reached(follower, 24))
         assert job.registry.get("job").head == 24
 
 
@@ -267,7 +271,7 @@ async def test_a_cancelled_reader_loses_nothing(backing: Backing) -> None:
         seqs: list[Any] = []
         for number in range(10):
             job.session.log(str(number))
-            await backing.until(other, lambda n=number: other.seqs == list(range(1, n + 3)))
+            await backing.until(other, reached(other, number + 2))
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 seqs.append(getattr(await anext(subscription), "seq", None))

@@ -69,7 +69,7 @@ class SessionBlock:
     ) -> bool | None:
         assert self._producer is not None
         swallowed = self._leave(exc)
-        self._engine.settle_sync(self._producer.record)
+        self._engine.flushing.settle_sync(self._producer.record)
         return swallowed
 
     def _leave(self, exc: BaseException | None) -> bool | None:
@@ -100,7 +100,7 @@ class SessionBlock:
         finally:
             # Even a block that is being cancelled waits for its end to be stored.
             with anyio.CancelScope(shield=True):
-                await self._engine.settle(self._producer.record)
+                await self._engine.flushing.settle(self._producer.record)
 
     def _leave_task(self, exc: BaseException | None) -> bool | None:
         assert self._canceller is not None
@@ -229,7 +229,7 @@ class Job:
             await self._run()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._engine.settle(self.record)
+                await self._engine.flushing.settle(self.record)
 
     async def _run(self) -> None:
         outer = enter_scope(self.session)

@@ -398,7 +398,7 @@ class DurableSessions(Backing):
         if not detach:
             for replica in owned:
                 replica.transition(SHUTDOWN, only=SessionStatus.RUNNING)
-        until = self.clock.monotonic() + self.settings.close_flush_timeout
+        until = self.clock.monotonic() + self.settings.flush_timeout
         for replica in owned:
             await self.stored(replica, max(0.0, until - self.clock.monotonic()))
         if detach:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-import anyio
-
+from . import errors
 from ._backing import Backing
-from ._block import SHUTDOWN, Job
+from ._block import Job
 from ._clock import Stamp, SystemClock
 from ._core.encode import Encoder, Redact
 from ._core.frames import retry_window
 from ._core.states import SessionStatus
 from ._describing import SessionOptions
+from ._draining import Draining
 from ._durable import DurableSessions
+from ._flushing import Flushing
 from ._host import Host
 from ._in_process import InProcess
 from ._inputs import Question
@@ -26,13 +27,7 @@ from ._record import Joined, SessionRecord, SubscriberBase
 from ._replica import Replica
 from ._wakeup import LoopRef, Wakeup
 from .abc import Clock, Store
-from .errors import (
-    Draining,
-    SessionConflict,
-    StoreUnavailable,
-    TooManySubscribers,
-    WrongLoop,
-)
+from .errors import TooManySubscribers, WrongLoop
 from .info import SessionInfo
 from .session import ProgressSession
 from .settings import Settings
@@ -57,6 +52,8 @@ class Engine:
         local: what lives in this process alone, and what expires in it.
         backing: where the sessions live.
         durable: the same, where that is a store.
+        flushing: waiting until something is stored.
+        shutdown: the end of all.
         on_shutdown: what becomes of a store's sessions that run here when the process shuts down.
         draining: whether it is shutting down.
         detached: connections given up because a write was blocked too long.
@@ -90,6 +87,8 @@ class Engine:
             self, self.local, self._lock, self._sweep_without_host
         )
         self.on_shutdown: OnShutdown = on_shutdown
+        self.flushing = Flushing(self)
+        self.shutdown = Draining(self)
         self._host: Host | None = None
         self._jobs: dict[SessionRecord, Job] = {}
         self._jobless: Wakeup | None = None
@@ -134,7 +133,7 @@ class Engine:
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
-            raise Draining
+            raise errors.Draining
 
     def start(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: SessionOptions
@@ -158,7 +157,7 @@ class Engine:
             if not self._jobs and self._jobless is not None:
                 self._jobless.set()
 
-    async def _until_jobless(self, most: float) -> None:
+    async def until_jobless(self, most: float) -> None:
         """Waits for the jobs to end, at most so many seconds; never for anybody's writer."""
         if self._jobs:
             self._jobless = Wakeup(LoopRef())
@@ -346,72 +345,10 @@ class Engine:
         if self._host is None or not self._host.alive:
             self.local.sweep(self._never_started)
 
-    def drain_soon(self, then: Callable[[], object]) -> bool:
-        """Ends what runs here and tells everybody, then calls back in the loop.
-
-        Callable from any thread and from a signal handler. False when no loop is there to do it.
-        """
-        host = self._host
-        if host is None or not host.alive:
-            return False
-
-        def start() -> None:
-            if host.alive:
-                host.start_soon(self._drain_and, host, then, abandon=then)
-            else:
-                then()
-
-        return host.loop.call_soon(start)
-
-    async def _drain_and(self, host: Host, then: Callable[[], object]) -> None:
-        try:
-            await self._part()
-        finally:
-            # Not from this task: what comes now may raise what ends the process.
-            host.loop.call_soon(then)
-
-    async def drain(self) -> None:
-        """See `SessionRegistry.drain`."""
-        await self._part()
-        host = self._host
-        if host is not None and host.alive and host.loop.same(LoopRef.current()):
-            await self._until_jobless(self.settings.close_flush_timeout)
-
-    async def _part(self) -> None:
-        """Ends what runs here, and gives those who follow the time to hear of it."""
-        self.draining = True
-        records = self.backing.records()
-        if self.durable is None:
-            for record in records:
-                for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
-                    record.transition(SHUTDOWN, only=status)
-        else:
-            await self.durable.part(detach=self.on_shutdown == "detach")
+    def cancel_jobs(self) -> None:
+        """Cancels what runs here, soon."""
         for job in list(self._jobs.values()):
             job.cancel()
-        host = self._host
-        if host is None or not host.alive:
-            return
-        if host.loop.same(LoopRef.current()):
-            await self._tell_followers(host, records)
-            return
-        told = Wakeup(LoopRef())
-
-        async def tell() -> None:
-            await self._tell_followers(host, records)
-            told.set()
-
-        if host.loop.call_soon(lambda: host.start_soon(tell, abandon=told.set)):
-            deadline = self.clock.monotonic() + self.settings.flush_timeout
-            await self.clock.wait(told.event, deadline)
-
-    async def _tell_followers(self, host: Host, records: Sequence[SessionRecord]) -> None:
-        for record in records:
-            if record.subscribers:
-                host.publish(record)
-        for member in list(host.members):
-            member.drain()
-        await host.until_parted(self.settings.flush_timeout)
 
     # What sessions ask of the registry around them (`Hub`)
 
@@ -462,75 +399,10 @@ class Engine:
                 _logger.exception("session %s: an %s callback failed", record.id, name)
 
     async def flush(self, record: SessionRecord) -> None:
-        await self._store(record)
-        # A producer that flushes now and then lets the loop go on, whether or not anybody follows.
-        await anyio.lowlevel.checkpoint()
-        host = self._host
-        if host is None or not host.alive or not record.subscribers:
-            return
-        wakeup = Wakeup(LoopRef())
-        here = host.loop.same(LoopRef.current())
-        if here:
-            host.publish(record)
-            if not record.audience.await_handed(wakeup.set):
-                return
-        elif not host.loop.call_soon(lambda: _publish_for(host, record, wakeup.set)):
-            return
-        deadline = self.clock.monotonic() + self.settings.flush_timeout
-        try:
-            await self.clock.wait(wakeup.event, deadline)
-        except BaseException:
-            # A flush that is given up must not be remembered until the slow have caught up.
-            host.loop.call_soon(lambda: record.audience.forget_flush(wakeup.set))
-            raise
-        if not wakeup.is_set:
-            if here:
-                record.audience.give_up_on_slow()
-            else:
-                host.loop.call_soon(record.audience.give_up_on_slow)
-
-    async def _store(self, record: SessionRecord) -> None:
-        """Returns when everything emitted so far is stored.
-
-        Raises:
-            SessionConflict: another owner has taken the session.
-            StoreUnavailable: the store did not take it in time; it goes on to be tried.
-        """
-        if not isinstance(record, Replica) or self.durable is None:
-            record.commit()
-            return
-        done = await self.durable.stored(record, self.settings.store_wait)
-        _refuse_unstored(record, done=done, seconds=self.settings.store_wait)
-
-    async def settle(self, record: SessionRecord) -> None:
-        """Waits for a session's end to be stored; one that is not in time is told in the log."""
-        if isinstance(record, Replica) and self.durable is not None:
-            timeout = self.settings.close_flush_timeout
-            _log_unstored(record, done=await self.durable.stored(record, timeout), seconds=timeout)
-
-    def settle_sync(self, record: SessionRecord) -> None:
-        """The same for code without an event loop."""
-        if isinstance(record, Replica) and self.durable is not None:
-            timeout = self.settings.close_flush_timeout
-            _log_unstored(record, done=self.durable.stored_sync(record, timeout), seconds=timeout)
+        await self.flushing.flush(record)
 
     def flush_sync(self, record: SessionRecord, timeout: float) -> None:
-        if isinstance(record, Replica) and self.durable is not None:
-            done = self.durable.stored_sync(record, timeout)
-            _refuse_unstored(record, done=done, seconds=timeout)
-        else:
-            record.commit()
-        host = self._host
-        if host is None or not host.alive or not record.subscribers:
-            return
-        if host.loop.on_its_thread():
-            host.publish(record)
-            return
-        handed = threading.Event()
-        if not host.loop.call_soon(lambda: _publish_for(host, record, handed.set)):
-            return
-        if not handed.wait(timeout):
-            host.loop.call_soon(record.audience.give_up_on_slow)
+        self.flushing.flush_sync(record, timeout)
 
     def _never_started(self, record: SessionRecord) -> None:
         lost = {"type": "session.lost", "reason": "never_started"}
@@ -541,24 +413,3 @@ class Engine:
         job = self._jobs.get(record)
         if job is not None:
             job.cancel()
-
-
-def _refuse_unstored(record: Replica, *, done: bool, seconds: float) -> None:
-    if record.fenced:
-        raise SessionConflict(record.id, record.status, "Another owner has taken it.")
-    if not done:
-        raise StoreUnavailable(f"The store did not take all events within {seconds:g} s.")
-
-
-def _log_unstored(record: Replica, *, done: bool, seconds: float) -> None:
-    if not done:
-        _logger.error(
-            "session %s: the store did not take its last events within %g s", record.id, seconds
-        )
-
-
-def _publish_for(host: Host, record: SessionRecord, done: Callable[[], object]) -> None:
-    """Publishes on the host's thread for a flush that waits elsewhere."""
-    host.publish(record)
-    if not record.audience.await_handed(done):
-        done()

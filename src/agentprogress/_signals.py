@@ -110,7 +110,7 @@ class _Chain:
                 if not untold:
                     self._hand_on(number)
 
-            if not engine.drain_soon(told):
+            if not engine.shutdown.drain_soon(told):
                 told()
 
     def _hand_on(self, number: int) -> None:

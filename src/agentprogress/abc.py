@@ -28,6 +28,7 @@ __all__ = [
     "Position",
     "Refusal",
     "Refused",
+    "SessionStatus",
     "Store",
     "Stored",
     "Trim",
@@ -185,7 +186,8 @@ class Append:
         fence: the owner's; None where somebody else writes.
         producer_id: who writes; empty where nothing is to be told apart by it.
         producer_seq: counts this writer's appends to this epoch from 1. The last one is remembered:
-            appended again, it changes nothing and is answered as the first time.
+            appended again, it changes nothing and is answered as the first time. Of earlier ones
+            only that they were done.
         once: a key under which only one append is ever done in this epoch; a later one changes
             nothing and is answered with the seq and the mark of the first.
         mark: what is remembered with `once`.
@@ -196,7 +198,7 @@ class Append:
         status: the state that it leads to; None: the present one.
         lease: seconds for a lease that begins with it; 0 takes the lease away; None leaves it.
         details: replaces the stored ones; None leaves them.
-        ending: what comes with the terminal event, and with it only.
+        ending: what comes with the terminal event, and with it only. It takes the lease away.
     """
 
     session_id: str
@@ -235,7 +237,11 @@ class Appended:
 
 
 class Refusal(StrEnum):
-    """Why an append changed nothing; the first one that applies is given, in this order."""
+    """Why an append changed nothing; the first one that applies is given, in this order.
+
+    An append that was done before is answered as such right after `EPOCH`: what is in the log is in
+    the log, whoever owns it by now.
+    """
 
     UNKNOWN = "unknown"
     """There is no such session, or only a tombstone."""
@@ -244,7 +250,7 @@ class Refusal(StrEnum):
     FENCED = "fenced"
     """Another owner has taken it."""
     BEHIND = "behind"
-    """The store has less than the writer has seen committed: it lost the end of the log."""
+    """It has less than the writer has seen, or an older fence: the end of the log is lost."""
     ENDED = "ended"
     """It has ended."""
     STATUS = "status"
@@ -455,7 +461,8 @@ class Store(ABC):
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
         """Renews leases in one call; False for each whose epoch, fence or state is another one.
 
-        Only a running session's is renewed; `ttl` 0 gives it up, so that it has run out.
+        Only a running session's is renewed; `ttl` 0 gives it up, so that it has run out. Followers
+        are woken where `stalled` has changed.
         """
 
     @abstractmethod

@@ -348,7 +348,7 @@ class SessionRegistry:
         that lives on are told to come back. Never waits for a stalled subscriber longer than
         ``flush_timeout``, nor for a job that does not end longer than ``close_flush_timeout``.
         """
-        await self._engine.drain()
+        await self._engine.shutdown.drain()
 
 
 def engine_of(registry: SessionRegistry) -> Engine:

@@ -10,7 +10,7 @@ import pytest
 from tests.backings import Stores
 
 from .live import TRANSPORTS, Live, Transport
-from .servers import ON_STORES, TARGETS, NotServing, Running, Store, Target, start
+from .servers import ON_STORES, TARGETS, NotServing, Running, StoreKind, Target, start
 
 
 class Servers:
@@ -18,7 +18,7 @@ class Servers:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._urls: dict[Store, str] = {}
+        self._urls: dict[StoreKind, str] = {}
         self._running: dict[Target, Running | str] = {}
 
     def get(self, target: Target) -> Running:

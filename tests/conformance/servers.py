@@ -25,7 +25,7 @@ __all__ = [
     "Limit",
     "NotServing",
     "Running",
-    "Store",
+    "StoreKind",
     "Target",
     "start",
     "start_workers",
@@ -58,7 +58,7 @@ LIMITS: dict[str, frozenset[Limit]] = {
 }
 
 
-Store = Literal["sqlite", "redis"]
+StoreKind = Literal["sqlite", "redis"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Target:
 
     server: str
     app: str
-    store: Store | None = None
+    store: StoreKind | None = None
     gateway: bool = False
 
     @property
@@ -126,7 +126,7 @@ TARGETS = (
 # What a store changes, it changes behind the servers: on each of the three ways to run tasks.
 ON_STORES = tuple(
     target
-    for store in get_args(Store)
+    for store in get_args(StoreKind)
     for target in (
         *(Target(server, "bare", store) for server in ("uvicorn", "hypercorn-trio", "aiohttp")),
         Target("uvicorn", "bare", store, gateway=True),

@@ -44,6 +44,11 @@ def neighbour(live: Live) -> str:
     return live.ended().id[:6] + "0" * 22
 
 
+def elsewhere(live: Live) -> tuple[int, str]:
+    """Returns what is said of another process's id; on a store no id is of a process."""
+    return (421, "wrong_process") if live.target.store is None else (404, "session_unknown")
+
+
 @pytest.mark.parametrize("route", ["", "/events", "/page", "/result"])
 @pytest.mark.parametrize(
     ("case", "status", "code"),
@@ -60,6 +65,8 @@ def test_an_id_that_leads_nowhere_is_a_problem(
     live: Live, route: str, case: str, status: int, code: str
 ) -> None:
     session_id = neighbour(live) if case == "unknown" else case
+    if case == ELSEWHERE:
+        status, code = elsewhere(live)
     answer = live.request("GET", f"/sessions/{session_id}{route}")
     assert is_problem(answer, status, code)["retryable"] is False
 
@@ -78,6 +85,9 @@ def test_a_websocket_is_accepted_to_be_told_why_not(
     live: Live, case: str, close: int, code: str
 ) -> None:
     session_id = neighbour(live) if case == "unknown" else case
+    if case == ELSEWHERE:
+        close, code = elsewhere(live)
+        close += 4000
     for subprotocols in ((), ("agentprogress.v1",)):
         with live.websocket(session_id, subprotocols=subprotocols) as socket:
             assert refusal(socket)["code"] == code
@@ -89,6 +99,7 @@ def test_a_chosen_id_is_refused_with_the_remedy(live: Live) -> None:
     assert "authorize=" in is_problem(answer, 403, "forbidden")["detail"]
 
 
+@whatever_the_store
 def test_another_process_is_named_with_the_remedy(live: Live) -> None:
     answer = live.request("GET", f"/sessions/{ELSEWHERE}")
     assert "one worker" in is_problem(answer, 421, "wrong_process")["detail"]

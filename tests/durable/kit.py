@@ -125,12 +125,9 @@ class Site:
         return entered(registry.open(**{"session_id": "job", **options}))
 
     def close(self) -> None:
-        """Ends all threads, whatever state the store was left in."""
-        self.store.available = self.store.answering = True
-        self.clock.jump(self.settings.store_wait)  # nobody rests before the next try any more
-        self.clock.settle_sync()
+        """Ends all threads, whatever state they and the store were left in."""
         for registry in self._processes:
-            engine_of(registry).stop_sync()
+            kill(registry)
 
     @asynccontextmanager
     async def following(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -37,6 +38,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 def database(tmp_path: Path) -> Path:
     """Where a SQLite store may be made."""
     return tmp_path / "progress.db"
+
+
+@pytest.fixture
+def humble_folder() -> Iterator[Path]:
+    """A folder that anybody may write to, and come to."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -6,12 +6,14 @@ It reads one JSON object a line, does what it says, and answers with one.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from agentprogress import ProgressError, ProgressSession, SessionRegistry, Settings
+from agentprogress.errors import SessionConflict
 
 __all__: list[str] = []
 
@@ -21,6 +23,7 @@ class _Peer:
         self.registry = SessionRegistry(Settings(**settings), store=store)
         self._stack = ExitStack()
         self._session: ProgressSession | None = None
+        self._all: list[ProgressSession] = []
 
     @property
     def session(self) -> ProgressSession:
@@ -32,6 +35,7 @@ class _Peer:
 
     def on_open(self, **options: Any) -> str:
         self._session = self._stack.enter_context(self.registry.open(**options))
+        self._all.append(self._session)
         return self.session.id
 
     def on_reserve(self, **options: Any) -> str:
@@ -40,6 +44,14 @@ class _Peer:
     def on_log(self, first: int, count: int, size: int = 0) -> None:
         for number in range(first, first + count):
             self.session.log(f"{number}", cargo="x" * size)
+
+    def on_log_all(self, count: int) -> None:
+        """Emits into every session that was opened, and returns when all is stored."""
+        for session in self._all:
+            for number in range(1, count + 1):
+                session.log(f"{number}")
+        for session in self._all:
+            session.flush_sync(20.0)
 
     def on_flush(self, timeout: float = 20.0) -> str:
         self.session.flush_sync(timeout)
@@ -55,10 +67,10 @@ class _Peer:
             self.session.flush_sync(20.0)
             _tell(number - 1)
 
-    def on_end(self) -> str:
-        """Leaves the session's block."""
+    def on_end(self) -> str | None:
+        """Leaves the sessions' blocks."""
         self._stack.close()
-        return self.session.cursor
+        return None if self._session is None else self._session.cursor
 
     def on_dropped(self) -> int:
         return self.session.dropped
@@ -67,17 +79,14 @@ class _Peer:
         stats = self.registry.stats()
         return {"waiting": stats.waiting, "store_available": stats.store_available}
 
-    def on_race(self, ids: list[str]) -> list[str]:
-        """Begins all of these, and returns those that nobody else has begun."""
-        won: list[str] = []
-        for session_id in ids:
-            try:
-                session = self._stack.enter_context(self.registry.open(session_id=session_id))
-            except ProgressError:
-                continue
-            session.log("mine")
-            won.append(session_id)
-        return won
+    def on_try(self, session_id: str) -> bool:
+        """Begins a session; False when somebody else has."""
+        try:
+            session = self._stack.enter_context(self.registry.open(session_id=session_id))
+        except SessionConflict:
+            return False
+        session.log("mine")
+        return True
 
 
 def _tell(answer: Any) -> None:
@@ -85,8 +94,10 @@ def _tell(answer: Any) -> None:
     sys.stdout.flush()
 
 
-def _main(store: str, settings: str) -> None:
+def _main(store: str, settings: str, user: str) -> None:
     peer = _Peer(store, json.loads(settings))
+    if user:  # once all is imported: not everybody may read what root has installed
+        os.setuid(int(user))
     for line in sys.stdin:
         what, arguments = json.loads(line)
         try:
@@ -96,4 +107,4 @@ def _main(store: str, settings: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2])
+    _main(*sys.argv[1:])

@@ -47,14 +47,13 @@ class Peer:
     """
 
     def __init__(self, store: str, settings: Mapping[str, Any], *, humble: bool = False) -> None:
-        others = {"user": _NOBODY} if humble and os.geteuid() == 0 else {}
+        user = str(_NOBODY) if humble and os.geteuid() == 0 else ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.peer", store, json.dumps(dict(settings))],
+            [sys.executable, "-m", "tests.faults.peer", store, json.dumps(dict(settings)), user],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            **others,
         )
 
     def __enter__(self) -> Self:
@@ -195,15 +194,15 @@ class Gateway:
             self._running.stop()
 
 
-def run_script(name: str, *arguments: str) -> str:
+def run_script(name: str, url: str, *, code: int = 0) -> str:
     """Runs one of `scripts` in a process of its own to its end, and returns what it printed."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults.scripts", name, *arguments],
+        [sys.executable, "-m", "tests.faults.scripts", name, url],
         cwd=_ROOT,
         capture_output=True,
         text=True,
         timeout=40,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == code, ended.stderr
     return ended.stdout

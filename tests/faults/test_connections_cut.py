@@ -16,7 +16,7 @@ from .muffler import Muffler
 
 pytestmark = pytest.mark.server
 
-CUTS = 60
+CUTS = 40
 
 
 class Cuts:
@@ -31,8 +31,8 @@ class Cuts:
         by = self._chance.choice(("fin", "rst"))
         if self._chance.random() < 0.5:
             # Enough to say what is wanted; the answer, that it was done, gets lost.
-            return Faults(cut=Cut(self._chance.randrange(40_000), by, "to_client"))
-        return Faults(cut=Cut(self._chance.randrange(60_000), by, "to_server"))
+            return Faults(cut=Cut(self._chance.randrange(8_000), by, "to_client"))
+        return Faults(cut=Cut(self._chance.randrange(16_000), by, "to_server"))
 
 
 @pytest.mark.anyio
@@ -86,14 +86,16 @@ async def test_news_that_the_network_has_swallowed_are_asked_for(engine: Engine)
             await session.flush()
             async with following.subscribe(session.id) as subscription:
                 tasks.start_soon(reader.read, subscription)
-                await reader.until_number(1)
-                muffler.muffled.set()
                 session.log("2")
                 await session.flush()
+                await reader.until_number(2)  # so it listens by now
+                muffler.muffled.set()
+                session.log("3")
+                await session.flush()
                 await anyio.to_thread.run_sync(muffler.kept.wait, 20)
-                await reader.until_number(2)
+                await reader.until_number(3)
                 tasks.cancel_scope.cancel()
-    assert reader.numbers == [1, 2]
+    assert reader.numbers == [1, 2, 3]
 
 
 @pytest.mark.anyio

@@ -15,14 +15,15 @@ ROUNDS = 40
 def test_of_two_processes_that_open_an_id_at_once_exactly_one_has_it(
     url: str, start_peer: StartPeer
 ) -> None:
-    ids = [f"race-{number}" for number in range(ROUNDS)]
     peers = [start_peer(url) for _ in range(2)]
     for peer in peers:
         peer.ask("stats")  # it is there
-    for peer in peers:
-        peer.tell("race", ids=ids)
-    won = [peer.answer() for peer in peers]
-    assert sorted(won[0] + won[1]) == sorted(ids)
+    ids = [f"race-{number}" for number in range(ROUNDS)]
+    for session_id in ids:
+        for peer in peers:
+            peer.tell("try", session_id=session_id)
+        assert sorted(peer.answer() for peer in peers) == [False, True]
+        peers.reverse()
     for peer in peers:
         peer.ask("end")
     for session_id in ids:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _PATIENCE = 1.0
 
 # What a fork found in use. Without a reference, a connection is closed.
 _INHERITED: list[object] = []
+
+# Seconds between two tries where SQLite does not wait by itself.
+_BUSY_INTERVAL = 0.005
 
 # Readers beyond these are closed after use.
 _MAX_IDLE = 4
@@ -284,7 +288,7 @@ class DatabaseFile:
             # Freed pages can be given back only where that is said before the first table, and
             # before the change to WAL, which writes the first page.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = self._begin_log(connection)
             if mode != "wal":
                 raise InvalidSettings(
                     f"{self.path} cannot have a write-ahead log where it is (journal mode "
@@ -293,3 +297,18 @@ class DatabaseFile:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
         prepare(connection, self.path)
+
+    def _begin_log(self, connection: sqlite3.Connection) -> str:
+        """Asks for a write-ahead log; returns the journal's mode.
+
+        Here SQLite does not wait for others who do the same, whatever its timeout is: each has
+        read what it wants to change.
+        """
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_BUSY_INTERVAL)

@@ -99,7 +99,7 @@ def prepare(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have done it meanwhile.
-        for step in steps[version_of(connection, path, steps) :]:
+        for step in steps[_version(connection, path, steps) :]:
             for statement in step:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -117,6 +117,15 @@ def version_of(connection: sqlite3.Connection, path: str, steps: Sequence[Step] 
     Raises:
         InvalidSettings: as `prepare`.
     """
+    # One moment: between two questions another process may make the file.
+    connection.execute("BEGIN")
+    try:
+        return _version(connection, path, steps)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection, path: str, steps: Sequence[Step]) -> int:
     version = _number(connection, "PRAGMA user_version")
     ours = _number(connection, "PRAGMA application_id") == _APPLICATION_ID
     if not ours and (version or _number(connection, "SELECT count(*) FROM sqlite_master")):
