@@ -89,13 +89,18 @@ EVERYWHERE = (
 class Backing:
     """Makes the registries of one test. Runs in a `with` block, after which no thread is left.
 
+    Args:
+        way: where sessions live.
+        stores: where those with a URL come from.
+        virtual: time stands still where it can be made to.
+
     Attributes:
         clock: of all of them; None where time is real.
     """
 
-    def __init__(self, way: Way, stores: Stores) -> None:
+    def __init__(self, way: Way, stores: Stores, *, virtual: bool = True) -> None:
         self.way = way
-        self.clock = ManualClock() if way in ON_VIRTUAL_TIME else None
+        self.clock = ManualClock() if virtual and way in ON_VIRTUAL_TIME else None
         self._stores = stores
         self._registries = ExitStack()
 

@@ -219,7 +219,7 @@ async def test_a_slow_reader_is_told_what_it_missed_and_goes_on(backing: Backing
         follower.reads.set()
         await backing.until(follower, lambda: job.has_told(follower), within=0)
         job.session.log("last")
-        await backing.until(follower, lambda: follower.types[-1] == "log.message")
+        await backing.until(follower, reached(follower, 23))
         kinds = follower.types
         gap = next(item for item in follower.items if isinstance(item, Gap))
         snapshot = follower.items[follower.items.index(gap) + 1]

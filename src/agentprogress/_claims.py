@@ -78,7 +78,7 @@ class Claims:
         return self._decide(session_id, partial(self._reserve_found, options))
 
     def _check_room(self) -> None:
-        owned = sum(replica.owned for replica in self._sessions.replicas())
+        owned = sum(replica.owned for replica in self._sessions.replicas.all())
         if owned >= self._settings.max_sessions:
             raise TooManySessions(f"max_sessions is {self._settings.max_sessions}")
 

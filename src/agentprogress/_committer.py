@@ -214,7 +214,7 @@ class Committer:
             (Thinning.LOGS, 1),
             (Thinning.ESSENTIAL, _ESSENTIAL_AT),
         ):
-            replicas = self._sessions.replicas()
+            replicas = self._sessions.replicas.all()
             weights = [replica.weigh() for replica in replicas]
             events, size = map(sum, zip(*weights, strict=True)) if weights else (0, 0)
             most_events = settings.max_outbox_events * factor
@@ -238,7 +238,7 @@ class Committer:
     def _renew(self) -> None:
         owned = [
             replica
-            for replica in self._sessions.replicas()
+            for replica in self._sessions.replicas.all()
             if replica.owned and replica.claim is None and replica.status is SessionStatus.RUNNING
         ]
         if not owned:

@@ -6,12 +6,8 @@ replicas and the store equal; both begin when something first asks for the store
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,7 +25,9 @@ from ._details import decode_details
 from ._life import Life
 from ._line import Line
 from ._listening import Listening
+from ._process import concern
 from ._replica import Replica
+from ._replicas import Replicas
 from ._wakeup import LoopRef, Wakeup
 from .abc import Lease, Log, Position, Store, Stored
 from .errors import InvalidSettings, SessionUnknown, StoreUnavailable
@@ -71,12 +69,9 @@ class DurableSessions(Backing):
         self.listening = Listening(self, store, self.line)
         self._control = Control(self, store)
         self._claims = Claims(self, store)
-        self._lock = threading.Lock()
-        self._replicas: dict[str, Replica] = {}
-        # Those whom nobody needs, and since when.
-        self._idle: OrderedDict[Replica, float] = OrderedDict()
+        self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
         self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
-        _at_exit(self)
+        concern(self)
 
     # Sessions
 
@@ -88,7 +83,7 @@ class DurableSessions(Backing):
 
     def record(self, session_id: str) -> Replica:
         check_session_id(session_id)
-        replica = self._replicas.get(session_id)
+        replica = self.replicas.get(session_id)
         if replica is not None and self._is_current(replica, None):
             return replica
         return self._fetch(session_id)
@@ -96,7 +91,7 @@ class DurableSessions(Backing):
     async def find(self, session_id: str, cursor: str | None = None) -> Replica:
         check_session_id(session_id)
         self.line.check()
-        replica = self._replicas.get(session_id)
+        replica = self.replicas.get(session_id)
         if replica is not None and self._is_current(replica, cursor):
             return replica
         return await self.run(self._fetch, session_id)
@@ -112,12 +107,12 @@ class DurableSessions(Backing):
 
     def _fetch(self, session_id: str) -> Replica:
         """Reads what the store has of a session; on a thread that may wait."""
-        replica = self._replicas.get(session_id)
+        replica = self.replicas.get(session_id)
         if replica is not None and (replica.claim is not None or replica.owned):
             return replica
         log = self.ask(lambda: self.store.read([_position(session_id, replica)])[0])
         if log is None:
-            self.forget(session_id)
+            self.replicas.drop(session_id)
             raise SessionUnknown(session_id)
         replica = self.keep(log)
         if replica.gone is not None:
@@ -169,7 +164,7 @@ class DurableSessions(Backing):
         ttl = self.settings.tombstone_ttl
         self.ask(lambda: self.store.delete(record.id, ttl))
         record.entomb(record.tombstone())
-        self.forget(record.id)
+        self.replicas.drop(record.id)
 
     def listed(
         self, owner: str | None, status: str | None, limit: int, after: str | None
@@ -182,7 +177,7 @@ class DurableSessions(Backing):
     def _info_of(self, stored: Stored) -> SessionInfo:
         life = Life(created_at="")
         decode_details(stored.details, life)
-        here = self._replicas.get(stored.session_id)
+        here = self.replicas.get(stored.session_id)
         return SessionInfo(
             id=stored.session_id,
             epoch=stored.epoch,
@@ -206,16 +201,7 @@ class DurableSessions(Backing):
     # Replicas
 
     def records(self) -> Sequence[SessionRecord]:
-        return self.replicas()
-
-    def replicas(self) -> Sequence[Replica]:
-        """Returns all that are held here."""
-        with self._lock:
-            return list(self._replicas.values())
-
-    def replica(self, session_id: str) -> Replica | None:
-        """Returns what is held of an id."""
-        return self._replicas.get(session_id)
+        return self.replicas.all()
 
     def new(self, stored: Stored, life: Life, *, owned: bool) -> Replica:
         """Makes a replica; it is not held yet."""
@@ -224,7 +210,7 @@ class DurableSessions(Backing):
     def own(self, log: Log, life: Life) -> Replica:
         """Takes over, as the owner by now, what was read of a session."""
         session_id, epoch = log.session.session_id, log.session.epoch
-        replica = self._replicas.get(session_id)
+        replica = self.replicas.get(session_id)
         if replica is None or replica.epoch != epoch:
             replica = self.new(log.session, life, owned=False)
         replica.load(log)
@@ -236,41 +222,26 @@ class DurableSessions(Backing):
         self.hold(replica)
         return replica
 
-    def hold(self, replica: Replica) -> None:
-        """Holds a replica, in the place of an earlier one of its id."""
-        with self._lock:
-            earlier = self._replicas.get(replica.id)
-            self._replicas[replica.id] = replica
-            self._idle.pop(earlier, None) if earlier is not None else None
-            if not self._is_needed(replica):
-                self._idle[replica] = self.clock.monotonic()
-        if earlier is not None and earlier is not replica:
-            earlier.supersede(replica)
-            self._drop(earlier)
-        self.listening.follow(replica)
+    def hold(self, replica: Replica) -> Replica:
+        """Holds a replica, unless there is a better one; returns the one that is held."""
+        held = self.replicas.hold(replica)
         self.committer.worker.wake()
+        return held
 
     def keep(self, log: Log) -> Replica:
         """Takes over what was read of a session."""
-        stored = log.session
-        replica = self._replicas.get(stored.session_id)
-        if replica is not None and replica.epoch == stored.epoch:
-            replica.load(log)
-            return replica
-        if replica is not None and replica.claim is not None:
-            return replica  # it is starting over itself
-        if replica is not None and log.first > 1 and log.base is None:
-            # Read on from a position in an epoch that has passed.
-            again = self.store.read([Position(stored.session_id)])[0]
-            if again is None:
-                raise SessionUnknown(stored.session_id)
-            log, stored = again, again.session
-        life = Life(created_at="")
-        fresh = self.new(stored, life, owned=False)
-        fresh.load(log)
-        if fresh.gone is None or replica is not None:
-            self.hold(fresh)
-        return fresh
+        session_id, epoch = log.session.session_id, log.session.epoch
+        replica = self.replicas.get(session_id)
+        if replica is None or replica.epoch != epoch:
+            fresh = self.new(log.session, Life(created_at=""), owned=False)
+            fresh.load(log)
+            if fresh.gone is not None and replica is None:
+                return fresh
+            replica = self.hold(fresh)
+            if replica is fresh or replica.epoch != epoch:
+                return replica
+        replica.load(log)
+        return replica
 
     def refresh(self, replicas: Sequence[Replica]) -> None:
         """Reads on from the heads of these."""
@@ -281,68 +252,12 @@ class DurableSessions(Backing):
             if log is not None:
                 self.keep(log)
             elif not replica.owned and replica.claim is None:
-                self.forget(replica.id)
-
-    def forget(self, session_id: str) -> None:
-        """The store does not know a session any more."""
-        with self._lock:
-            replica = self._replicas.pop(session_id, None)
-            if replica is not None:
-                self._idle.pop(replica, None)
-        if replica is not None:
-            self.listening.unfollow(replica)
-            replica.disappear()
-            self._drop(replica)
-
-    def _is_needed(self, replica: Replica) -> bool:
-        return bool(
-            replica.owned
-            or replica.pinned
-            or replica.subscribers
-            or replica.claim is not None
-            or len(replica.sending)
-        )
-
-    def used(self, replica: Replica) -> None:
-        """Somebody has come or gone: those whom nobody needs are held for a while only."""
-        with self._lock:
-            if self._replicas.get(replica.id) is not replica:
-                return
-            first = False
-            if self._is_needed(replica):
-                self._idle.pop(replica, None)
-            elif replica not in self._idle:
-                first = not self._idle
-                self._idle[replica] = self.clock.monotonic()
-        if first:  # the listener has not planned to let anybody go
-            self.listening.look()
-
-    def let_go(self, now: float) -> None:
-        """Lets go of those whom nobody has needed for a while."""
-        while True:
-            with self._lock:
-                replica, since = next(iter(self._idle.items()), (None, 0.0))
-                if replica is None or now < since + self.settings.replica_ttl:
-                    return
-                del self._idle[replica]
-                if self._is_needed(replica):
-                    continue
-                del self._replicas[replica.id]
-            self.listening.unfollow(replica)
-            self._drop(replica)
-
-    def _drop(self, replica: Replica) -> None:
-        replica.release()
-        self.engine.local.let_go(replica)
-
-    @property
-    def next_to_go(self) -> float | None:
-        """Monotonic time at which the next one is let go of."""
-        with self._lock:
-            since = next(iter(self._idle.values()), None)
-        return None if since is None else since + self.settings.replica_ttl
+                self.replicas.drop(replica.id)
 
     # What replicas ask for (`Outgoing`)
+
+    def used(self, replica: Replica) -> None:
+        self.replicas.used(replica)
 
     def touch(self, replica: Replica, *, urgent: bool = False) -> None:
         self.committer.touch(replica, urgent=urgent)
@@ -364,7 +279,7 @@ class DurableSessions(Backing):
     @property
     def waiting(self) -> int:
         """How many events the store has still to take, about."""
-        return sum(replica.weigh()[0] for replica in self.replicas())
+        return sum(replica.weigh()[0] for replica in self.replicas.all())
 
     # Until it is stored
 
@@ -394,7 +309,7 @@ class DurableSessions(Backing):
 
     async def part(self, *, detach: bool) -> None:
         """Ends what runs here, or leaves it to whoever takes it over; and waits for the store."""
-        owned = [replica for replica in self.replicas() if replica.owned]
+        owned = [replica for replica in self.replicas.all() if replica.owned]
         if not detach:
             for replica in owned:
                 replica.transition(SHUTDOWN, only=SessionStatus.RUNNING)
@@ -417,20 +332,20 @@ class DurableSessions(Backing):
 
     def forked(self) -> None:
         """Begins anew in a process that was forked off; its parent goes on with what it has."""
-        self._lock = threading.Lock()
-        self._idle.clear()
         self.committer.forked()
         self.listening.forked()
-        for replica in self._replicas.values():
-            replica.forked()
-        # Those who hold a session of the parent's keep it; others read what they ask for.
-        self._replicas = {}
+        self.replicas.forked()
         self._limiter = None
+
+    def exiting(self) -> None:
+        """Stores what is left when the interpreter ends."""
+        if self.committer.worker.running:
+            self.stop(self.settings.close_flush_timeout)
 
     def stop(self, timeout: float) -> None:
         """Stores what there is to store, at most so many seconds, and ends the threads."""
         deadline = self.clock.monotonic() + timeout
-        for replica in self.replicas():
+        for replica in self.replicas.all():
             self.stored_sync(replica, max(0.0, deadline - self.clock.monotonic()))
         self.committer.worker.stop(timeout)
         self.listening.stop(timeout)
@@ -438,31 +353,6 @@ class DurableSessions(Backing):
 
 
 def _nothing() -> None: ...
-
-
-# Those that have something to do when the interpreter ends, or when the process forks.
-_all: weakref.WeakSet[DurableSessions] = weakref.WeakSet()
-_registered = False
-
-
-def _at_exit(sessions: DurableSessions) -> None:
-    global _registered  # noqa: PLW0603 - the interpreter has one list of these
-    _all.add(sessions)
-    if not _registered:
-        _registered = True
-        atexit.register(_stop_all)
-        os.register_at_fork(after_in_child=_forked)
-
-
-def _stop_all() -> None:
-    for sessions in list(_all):
-        if sessions.committer.worker.running:
-            sessions.stop(sessions.settings.close_flush_timeout)
-
-
-def _forked() -> None:
-    for sessions in list(_all):
-        sessions.forked()
 
 
 def _position(session_id: str, replica: Replica | None) -> Position:

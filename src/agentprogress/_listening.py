@@ -81,10 +81,10 @@ class Listening:
         now = self._clock.monotonic()
         if now < self._line.retry_at:
             return self._line.retry_at
-        self._sessions.let_go(now)
+        self._sessions.replicas.let_go(now)
         try:
-            if not (self._followed or self._changes or self._sessions.replicas()):
-                return self._sessions.next_to_go  # nobody to listen for
+            if not (self._followed or self._changes or self._sessions.replicas.all()):
+                return self._sessions.replicas.next_to_go  # nobody to listen for
             self._line.connect()
             self._hear(now)
         except (StoreUnavailable, InvalidSettings) as error:
@@ -99,7 +99,7 @@ class Listening:
             self._listener = self._store.listen()
             self._followed.clear()
             self._changes.clear()
-            self._changes.extend((one.id, True) for one in self._sessions.replicas())
+            self._changes.extend((one.id, True) for one in self._sessions.replicas.all())
         listener = self._listener
         fresh = self._apply_changes(listener)
         if now >= self._look_at:
@@ -107,7 +107,7 @@ class Listening:
         elif fresh:
             # What was appended between the read that brought them here and now woke nobody.
             self._read(dict.fromkeys(fresh, ""))
-        until = min(self._look_at, self._sessions.next_to_go or inf)
+        until = min(self._look_at, self._sessions.replicas.next_to_go or inf)
         woken = listener.wait(max(0.0, until - self._clock.monotonic()))
         if woken is None:
             self._look_at_heads(now)
@@ -131,7 +131,7 @@ class Listening:
 
     def _look_at_heads(self, now: float) -> None:
         """Asks for the heads of all, and reads what has moved."""
-        replicas = self._sessions.replicas()
+        replicas = self._sessions.replicas.all()
         known = self._store.heads([replica.id for replica in replicas])
         moved: list[Replica] = []
         next_end = inf
@@ -148,7 +148,7 @@ class Listening:
     def _read(self, woken: Mapping[str, str]) -> None:
         behind: list[Replica] = []
         for session_id, told in woken.items():
-            replica = self._sessions.replica(session_id)
+            replica = self._sessions.replicas.get(session_id)
             if replica is None or replica.claim is not None:
                 continue
             if not _has(replica, told):

@@ -12,13 +12,17 @@ from starlette.websockets import WebSocketDisconnect
 
 from agentprogress import ProgressSession, SessionRegistry
 from agentprogress.asgi import ProgressApp
+from tests.backings import EVERYWHERE, Backing, Stores, Way
 
 from .oracle import check_history, messages_of
 
 
-@pytest.fixture
-def registry() -> SessionRegistry:
-    return SessionRegistry()
+# The client has a loop in a thread of its own, and real time.
+@pytest.fixture(params=[way for way in EVERYWHERE if not way.apart], ids=str)
+def registry(request: pytest.FixtureRequest, stores: Stores) -> Iterator[SessionRegistry]:
+    way: Way = request.param
+    with Backing(way, stores, virtual=False) as backing:
+        yield backing.registries()[0]
 
 
 @pytest.fixture

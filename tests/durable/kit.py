@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import anyio
 
@@ -142,6 +143,43 @@ class Site:
             tasks.cancel_scope.cancel()
 
 
+class Waiting:
+    """Something that may wait for the store, in a thread of its own, until the block is left.
+
+    Attributes:
+        answer: what came of it.
+        error: what it raised.
+        ended: virtual time when it was over; None before.
+    """
+
+    def __init__(self, clock: ManualClock, act: Callable[[], object]) -> None:
+        self._clock = clock
+        self._act = act
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.ended: float | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._begun.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        with self._clock.at_work():
+            self._begun.set()
+            try:
+                self.answer = self._act()
+            except Exception as error:  # noqa: BLE001 - the test says which
+                self.error = error
+            self.ended = self._clock.monotonic()
+
+
 def durable(registry: SessionRegistry) -> DurableSessions:
     """Returns the part of a registry that deals with its store."""
     sessions = engine_of(registry).durable
@@ -157,12 +195,12 @@ def kill(registry: SessionRegistry) -> None:
 
 def held(registry: SessionRegistry) -> list[str]:
     """Returns the ids of which a process holds a replica."""
-    return [replica.id for replica in durable(registry).replicas()]
+    return [replica.id for replica in durable(registry).replicas.all()]
 
 
 def replica_of(registry: SessionRegistry, session_id: str = "job") -> Replica:
     """Returns a process's replica of a session."""
-    replica = durable(registry).replica(session_id)
+    replica = durable(registry).replicas.get(session_id)
     assert replica is not None
     return replica
 

@@ -10,7 +10,7 @@ import pytest
 
 from agentprogress.errors import StoreUnavailable
 
-from .kit import Site, durable, messages, replica_of
+from .kit import Site, Waiting, durable, messages, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -200,48 +200,36 @@ def test_a_generated_id_begins_without_the_store(site: Sites) -> None:
     assert job.there.get(session.id).head == 2
 
 
-@async_test
-async def test_a_chosen_id_waits_for_the_store_and_then_raises(site: Sites) -> None:
+def completing(job: Site) -> None:
+    with job.here.open(session_id="job") as session:
+        session.complete("done")
+
+
+def test_a_chosen_id_waits_for_the_store_and_then_raises(site: Sites) -> None:
     job = site(store_wait=30)
     job.store.available = False
-    raised: list[float] = []
-
-    async def begin() -> None:
-        with pytest.raises(StoreUnavailable):
-            async with job.here.open(session_id="job"):
-                pass
-        raised.append(job.clock.monotonic())
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(begin)
-        await job.clock.advance(29)
-        assert raised == []
-        await job.clock.advance(4)
-        assert raised == [pytest.approx(30, abs=2.1)]
+    with Waiting(job.clock, lambda: completing(job)) as begin:
+        job.clock.advance_sync(29)
+        assert begin.ended is None
+        job.clock.advance_sync(4)
+    assert isinstance(begin.error, StoreUnavailable)
+    assert begin.ended == pytest.approx(30, abs=2.1)
     job.store.available = True
-    await job.clock.advance(5)
+    job.clock.advance_sync(5)
     assert job.store.find("job") is None
 
 
-@async_test
-async def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
+def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
     job = site(store_wait=30)
     job.store.available = False
-
-    async def begin() -> None:
-        async with job.here.open(session_id="job") as session:
-            session.complete("done")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(begin)
-        await job.clock.advance(10)
+    with Waiting(job.clock, lambda: completing(job)):
+        job.clock.advance_sync(10)
         job.store.available = True
-        await job.clock.advance(5)
+        job.clock.advance_sync(5)
     assert job.there.result("job") == "done"
 
 
-@async_test
-async def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that_may_be_taken(
+def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that_may_be_taken(
     site: Sites,
 ) -> None:
     job = site(store_wait=30)
@@ -250,20 +238,11 @@ async def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that
         job.store.available = False
 
     job.store.meanwhile("append", go)
-    raised: list[str] = []
-
-    async def begin() -> None:
-        with pytest.raises(StoreUnavailable):
-            async with job.here.open(session_id="job"):
-                pass
-        raised.append("here")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(begin)
-        await job.clock.advance(40)
-    assert raised == ["here"]
+    with Waiting(job.clock, lambda: completing(job)) as begin:
+        job.clock.advance_sync(40)
+    assert isinstance(begin.error, StoreUnavailable)
     job.store.available = True
-    await job.clock.advance(5)
+    job.clock.advance_sync(5)
     assert job.store.there("job").status == "pending"
     assert job.session(job.there).status == "running"
 
@@ -324,18 +303,11 @@ def test_a_claim_whose_answer_was_lost_is_ours(site: Sites) -> None:
     assert session.status == "running"
 
 
-@async_test
-async def test_a_chosen_id_whose_claim_was_answered_too_late_begins(site: Sites) -> None:
+def test_a_chosen_id_whose_claim_was_answered_too_late_begins(site: Sites) -> None:
     job = site()
     job.store.cut_claims = 1
-
-    async def begin() -> None:
-        async with job.here.open(session_id="job") as session:
-            session.complete("done")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(begin)
-        await job.clock.advance(20)
+    with Waiting(job.clock, lambda: completing(job)):
+        job.clock.advance_sync(20)
     assert job.there.result("job") == "done"
 
 

@@ -102,6 +102,7 @@ def test_an_expired_session_restarts_as_the_next_attempt(site: Sites) -> None:
     assert job.store.there("job").gone
     with job.there.open(session_id="job", existing="restart") as session:
         assert session.attempt == 2
+    job.clock.settle_sync()
     assert job.here.get("job").status == "completed"
 
 

@@ -24,7 +24,11 @@ async def test_who_follows_is_told_once_that_a_killed_producer_is_lost(
     producer.ask("flush")
     reader, other = Reader(), Reader()
     # Two processes that would both say it.
-    async with quick(url, **BRIEF) as first, quick(url, **BRIEF) as second, anyio.create_task_group() as tasks:
+    async with (
+        quick(url, **BRIEF) as first,
+        quick(url, **BRIEF) as second,
+        anyio.create_task_group() as tasks,
+    ):
         async with first.subscribe(session_id) as here, second.subscribe(session_id) as there:
             tasks.start_soon(reader.read, here)
             tasks.start_soon(other.read, there)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pytest
 from agentprogress import Settings
 from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
-from agentprogress.stores import _sqlite_expiry, _sqlite_listener
 from agentprogress.stores._sqlite_schema import STEPS, prepare
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import append, at_once, claim, event
@@ -169,13 +168,14 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(path: Path, store: SQLiteSt
     assert store.find("s") is not None
 
 
-def test_several_may_make_the_file_at_once(path: Path) -> None:
-    stores = [SQLiteStore(path) for _ in range(8)]
-    at_once([each.connect for each in stores])
-    assert stores[0].claim(claim())
-    assert all(each.find("s") is not None for each in stores)
-    for each in stores:
-        each.close()
+def test_several_may_make_the_file_at_once(tmp_path: Path) -> None:
+    for number in range(5):
+        stores = [SQLiteStore(tmp_path / f"{number}.db") for _ in range(8)]
+        at_once([each.connect for each in stores])
+        assert stores[0].claim(claim())
+        assert all(each.find("s") is not None for each in stores)
+        for each in stores:
+            each.close()
 
 
 def test_it_is_as_durable_as_sqlite_can_be(path: Path, store: SQLiteStore) -> None:
@@ -297,63 +297,3 @@ def test_many_threads_use_one_store(store: SQLiteStore) -> None:
     found = store.find("s")
     assert found is not None
     assert found.head == 80
-
-
-# Cost
-
-
-def plan_of(path: Path, ask: Callable[[SQLiteStore], object]) -> str:
-    """Returns SQLite's plans of what a call asks."""
-    asked: list[str] = []
-    store = SQLiteStore(path)
-    with store._file.reading() as connection:
-        connection.set_trace_callback(asked.append)
-    ask(store)
-    store.close()
-    connection = raw(path)
-    questions = [each for each in asked if each.startswith("SELECT")]
-    plans = [connection.execute(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in questions]
-    connection.close()
-    return "\n".join(step[3] for plan in plans for step in plan)
-
-
-@pytest.mark.parametrize(
-    ("ask", "index"),
-    [
-        (lambda store: store.overdue(90, 10), "sessions_lease"),
-        (lambda store: store.list(owner="me", status=None, limit=9, after="s"), "sessions_owner"),
-        (lambda store: store.list(owner="me", status="lost", limit=9, after=None), "sessions_"),
-        (lambda store: store.list(owner=None, status="lost", limit=9, after="s"), "_status"),
-        (lambda store: store.list(owner=None, status=None, limit=9, after="s"), "_created"),
-        (lambda store: store.heads(["s"]), "sqlite_autoindex_sessions"),
-    ],
-)
-def test_what_is_asked_of_many_sessions_is_found_by_an_index_in_its_order(
-    path: Path, ask: Callable[[SQLiteStore], object], index: str
-) -> None:
-    store = SQLiteStore(path)
-    assert store.claim(claim(owner="me"))
-    store.close()
-    plan = plan_of(path, ask)
-    assert index in plan
-    assert "SCAN" not in plan.replace("SCAN sessions USING INDEX", "")
-    assert "TEMP" not in plan
-
-
-def test_heads_reads_nothing_but_rows(path: Path) -> None:
-    assert "blobs" not in plan_of(path, lambda store: store.heads(["s"]))
-
-
-@pytest.mark.parametrize(
-    ("statement", "index"),
-    [(_sqlite_expiry._DUE, "sessions_due"), (_sqlite_listener._CHANGED, "sessions_change")],
-)
-def test_what_is_due_or_new_is_found_by_an_index(
-    path: Path, store: SQLiteStore, statement: str, index: str
-) -> None:
-    store.connect()
-    connection = raw(path)
-    values = [0] * statement.count("?")
-    [plan] = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-    assert index in plan[3]
-    connection.close()
