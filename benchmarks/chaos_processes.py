@@ -186,7 +186,7 @@ def _command(what: str) -> list[str]:
 
 def _produce(url: str, ids: Sequence[str], seed: int) -> None:
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_read_out, args=(over,), daemon=True).start()
     chance = random.Random()
     with SessionRegistry(Settings(**FAST), store=url) as registry, ExitStack() as stack:
         sessions = [_begun(registry, session_id, stack) for session_id in ids]
@@ -200,6 +200,12 @@ def _produce(url: str, ids: Sequence[str], seed: int) -> None:
                 session.flush_sync(_STORE_WITHIN)
                 sys.stdout.write(f"{session.id} {number}\n")
             sys.stdout.flush()
+
+
+def _read_out(over: threading.Event) -> None:
+    """Waits until whoever started this process closes its input."""
+    sys.stdin.read()
+    over.set()
 
 
 def _begun(registry: SessionRegistry, session_id: str, stack: ExitStack) -> ProgressSession:

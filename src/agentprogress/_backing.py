@@ -42,8 +42,16 @@ class Backing(ABC):
         """
 
     @abstractmethod
-    async def find(self, session_id: str, cursor: str | None = None) -> SessionRecord:
-        """The same, for somebody who may already have what comes before a cursor."""
+    async def find(
+        self, session_id: str, cursor: str | None = None, *, fresh: bool = False
+    ) -> SessionRecord:
+        """The same, as it was a moment ago, but not before a cursor that somebody brings.
+
+        Args:
+            session_id: whose.
+            cursor: of somebody who wants to go on after it.
+            fresh: as it is now.
+        """
 
     @abstractmethod
     def delete(self, record: SessionRecord) -> None:

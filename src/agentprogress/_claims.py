@@ -86,7 +86,7 @@ class Claims:
 
     def _begin_generated(self, options: SessionOptions) -> Producer:
         life, token = new_life(self._engine, options)
-        claim = self._new_claim(new_session_id(""), life, fence=1, lease=self._settings.lease_ttl)
+        claim = self._new_claim(new_session_id(""), life, fence=1)
         replica = self._sessions.new(_claimed(claim), life, owned=True)
         replica.claim = claim
         self._sessions.hold(replica)
@@ -94,7 +94,7 @@ class Claims:
         return Producer(self._engine, replica, token)
 
     def _new_claim(
-        self, session_id: str, life: Life, *, fence: int, lease: float, after: Stored | None = None
+        self, session_id: str, life: Life, *, fence: int, after: Stored | None = None
     ) -> Claim:
         return Claim(
             session_id=session_id,
@@ -107,7 +107,8 @@ class Claims:
             created=self._clock.wall(),
             details=encode_details(life, self._engine.encoder.describe),
             ttl=self._settings.live_ttl,
-            lease=lease,
+            # Until it has begun; the event with which it begins brings the owner's own lease.
+            lease=self._settings.pending_ttl,
         )
 
     # By what the store knows
@@ -169,8 +170,7 @@ class Claims:
         if found is None and options.get("session_id") is not None:
             check_session_id(session_id, chosen=True)
         life, token = new_life(self._engine, options)
-        pending_ttl = self._settings.pending_ttl
-        claim = self._new_claim(session_id, life, fence=0, lease=pending_ttl, after=found)
+        claim = self._new_claim(session_id, life, fence=0, after=found)
         if not self._store.claim(claim):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=False)
@@ -182,8 +182,7 @@ class Claims:
     ) -> Producer | None:
         """Makes a session, or the next run of one that has ended."""
         life, token = new_life(self._engine, options)
-        lease = self._settings.lease_ttl
-        claim = self._new_claim(session_id, life, fence=1, lease=lease, after=after)
+        claim = self._new_claim(session_id, life, fence=1, after=after)
         if not self._store.claim(claim):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=True)
@@ -228,7 +227,7 @@ class Claims:
             created=found.created,
             details=encode_details(life, self._engine.encoder.describe),
             ttl=self._settings.live_ttl,
-            lease=self._settings.lease_ttl,
+            lease=self._lease_of(found.status),
         )
         if not self._store.claim(claim):
             return None
@@ -236,6 +235,11 @@ class Claims:
         if log is None or log.session.fence != claim.fence:
             return None
         return self._sessions.own(log, life)
+
+    def _lease_of(self, status: SessionStatus) -> float | None:
+        if status is SessionStatus.PENDING:
+            return self._settings.pending_ttl
+        return self._settings.lease_ttl if status is SessionStatus.RUNNING else None
 
     def _confirm(self, producer: Producer) -> None:
         """Waits for the store to have the beginning: only then nobody else has begun it.

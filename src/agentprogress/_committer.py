@@ -19,7 +19,8 @@ from ._core.thinning import Thinning
 from ._ids import new_epoch
 from ._line import Line
 from ._loop_watch import LoopWatch
-from ._replica import Ask, Later, Replica
+from ._outgoing import Ask, Later
+from ._replica import Replica
 from ._worker import Worker
 from .abc import Append, Expected, Lease, Store, Stored
 from .errors import InvalidSettings, StoreUnavailable

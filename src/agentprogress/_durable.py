@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -83,16 +84,15 @@ class DurableSessions(Backing):
 
     def record(self, session_id: str) -> Replica:
         check_session_id(session_id)
-        replica = self.replicas.get(session_id)
-        if replica is not None and self._is_current(replica, None):
-            return replica
         return self._fetch(session_id)
 
-    async def find(self, session_id: str, cursor: str | None = None) -> Replica:
+    async def find(
+        self, session_id: str, cursor: str | None = None, *, fresh: bool = False
+    ) -> Replica:
         check_session_id(session_id)
         self.line.check()
         replica = self.replicas.get(session_id)
-        if replica is not None and self._is_current(replica, cursor):
+        if replica is not None and not fresh and self._is_current(replica, cursor):
             return replica
         return await self.run(self._fetch, session_id)
 
@@ -154,8 +154,15 @@ class DurableSessions(Backing):
         here = LoopRef()
         if self._limiter is None or not self._limiter[0].same(here):
             self._limiter = here, anyio.CapacityLimiter(_READERS)
-        with self.clock.at_work():
-            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter[1])
+        with ExitStack() as until_begun:
+            until_begun.enter_context(self.clock.at_work())
+
+            def work() -> T:
+                with self.clock.at_work():
+                    until_begun.close()
+                    return function(*args)
+
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
 
     def delete(self, record: SessionRecord) -> None:
         assert isinstance(record, Replica)

@@ -110,7 +110,7 @@ class Endpoints:
 
     async def snapshot(self, request: Request, found: Target) -> Response:
         """The state, now."""
-        record, _ = await self._gate.enter(request, found.session_id, "follow")
+        record, _ = await self._gate.enter(request, found.session_id, "follow", fresh=True)
 
         def read(history: Any) -> tuple[str, bytes]:
             return str(Cursor(history.epoch, history.head)), history.head_json()
@@ -164,7 +164,7 @@ class Endpoints:
 
     async def result(self, request: Request, found: Target) -> Response:
         """The result, once there is one."""
-        record, access = await self._gate.enter(request, found.session_id, "follow")
+        record, access = await self._gate.enter(request, found.session_id, "follow", fresh=True)
         wait = self._patience(request, access)
         until = self._engine.clock.monotonic() + wait
         while wait > 0 and not record.ended and not self._engine.draining:

@@ -171,14 +171,11 @@ class Engine:
         """
         return self.backing.record(session_id)
 
-    async def find(self, session_id: str, cursor: str | None = None) -> SessionRecord:
-        """`record`, where an event loop has other things to do than to wait for a store.
-
-        Args:
-            session_id: whose.
-            cursor: of somebody who wants to go on after it.
-        """
-        return await self.backing.find(session_id, cursor)
+    async def find(
+        self, session_id: str, cursor: str | None = None, *, fresh: bool = False
+    ) -> SessionRecord:
+        """`record`, where an event loop has other things to do; see `Backing.find`."""
+        return await self.backing.find(session_id, cursor, fresh=fresh)
 
     async def result(self, record: SessionRecord) -> bytes | None:
         """Returns a session's encoded result, if it has one."""

@@ -41,16 +41,22 @@ class Gate:
         return await self._ask(AccessRequest("list", "", None, request.connection))
 
     async def enter(
-        self, request: Request, session_id: str, action: Action
+        self, request: Request, session_id: str, action: Action, *, fresh: bool = False
     ) -> tuple[SessionRecord, Access]:
         """Asks for access before anything of the session is revealed, then finds it.
+
+        Args:
+            request: what is asked.
+            session_id: for which session.
+            action: what is to be done with it.
+            fresh: the session is to be as it is now, not as it was a moment ago.
 
         Raises:
             ProgressError: no access, or no session.
         """
         record = info = None
         try:
-            record = await self._engine.find(session_id, request.cursor)
+            record = await self._engine.find(session_id, request.cursor, fresh=fresh)
             info = SessionInfo.of(record)
         except (WrongProcess, StoreUnavailable):
             # Not the session says so: whether access would be given is not for us to say.

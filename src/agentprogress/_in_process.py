@@ -76,7 +76,9 @@ class InProcess(Backing):
         if session_id is not None and tag is not None and tag != self._tag():
             raise WrongProcess(session_id)
 
-    async def find(self, session_id: str, cursor: str | None = None) -> SessionRecord:
+    async def find(
+        self, session_id: str, cursor: str | None = None, *, fresh: bool = False
+    ) -> SessionRecord:
         return self.record(session_id)
 
     def delete(self, record: SessionRecord) -> None:

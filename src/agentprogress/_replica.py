@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 from math import inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -24,59 +23,16 @@ from ._core.states import SessionStatus, next_status
 from ._core.thinning import Thinning, dropped_event
 from ._inputs import Outcome, Question
 from ._life import Hub, Life
+from ._outgoing import Ask, Later, Outgoing
 from ._record import SessionRecord
 from ._sending import Flight, Move, Once, Sending, entry_of
+from ._stored_log import StoredLog
 from ._wakeup import LoopRef
 from .abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
 
-__all__ = ["Ask", "Later", "Outgoing", "Replica"]
+__all__ = ["Replica"]
 
 _logger = logging.getLogger("agentprogress")
-
-# A stored log is cut when it is so many times as long as it may be: each cut costs a snapshot.
-_TRIM_AT = 1.5
-
-
-class Outgoing(Protocol):
-    """Brings to the store what replicas have for it."""
-
-    def touch(self, replica: Replica, *, urgent: bool = False) -> None:
-        """Something is to be stored, at once if it is urgent; from any thread, never waits."""
-        ...
-
-    def used(self, replica: Replica) -> None:
-        """It may have become one that nobody needs, or that somebody does."""
-        ...
-
-    def resolved(self, replica: Replica, request_id: str) -> None:
-        """The question of a suspended session is settled; called without the lock."""
-        ...
-
-    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
-        """Asks a session to stop whose producer is elsewhere; waits for the store."""
-        ...
-
-    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
-        """Answers a question, wherever its producer is; waits for the store."""
-        ...
-
-
-class Ask(Enum):
-    """What a replica needs of the committer after an answer of the store's."""
-
-    NOTHING = "nothing"
-    READ = "read"
-    """Others have appended: it has to read on from its head."""
-    TRIM = "trim"
-    """The stored log is full."""
-    RECOVER = "recover"
-    """The store has lost the log, or its end."""
-
-
-class Later(NamedTuple):
-    """Nothing is to be sent before this monotonic time."""
-
-    at: float
 
 
 class Replica(Committed):
@@ -94,8 +50,7 @@ class Replica(Committed):
         "_lost_types",
         "_outgoing",
         "_sent_at",
-        "_stored_bytes",
-        "_stored_oldest",
+        "_stored_log",
         "_touched",
         "_urgent",
         "claim",
@@ -117,8 +72,7 @@ class Replica(Committed):
         self._outgoing = outgoing
         self._sent_at = -inf
         self._lost_types: dict[str, int] = {}
-        self._stored_oldest = stored.oldest
-        self._stored_bytes = 0
+        self._stored_log = StoredLog(stored.oldest)
         self._touched = False
         self._urgent = False
 
@@ -387,12 +341,12 @@ class Replica(Committed):
             self._later_do(lambda: self.lose(fenced=True))
         super()._know(stored)
         if not self.owned:
-            self._stored_oldest = stored.oldest
+            self._stored_log.oldest = stored.oldest
 
     def _absorb(self, first: int, entries: Sequence[bytes]) -> bool:
         before = self.history.head
         whole = super()._absorb(first, entries)
-        self._stored_bytes += sum(map(len, entries[max(0, before + 1 - first) :]))
+        self._stored_log.grow(entries[max(0, before + 1 - first) :])
         return whole
 
     def _be_ended(self, callbacks: Iterable[Callable[[], object]]) -> None:
@@ -405,11 +359,9 @@ class Replica(Committed):
         """Returns a cut of the stored log, if it is time for one, or it is full."""
 
         def act() -> Trim | None:
-            history, settings = self.history, self._hub.settings
-            events = history.head - self._stored_oldest + 1
-            due = full or events > settings.max_history_events * _TRIM_AT
-            due = due or self._stored_bytes > settings.max_history_bytes * _TRIM_AT
-            if not (self.owned and due and history.oldest > self._stored_oldest):
+            history, log = self.history, self._stored_log
+            due = full or log.is_long(history, self._hub.settings)
+            if not (self.owned and due and history.oldest > log.oldest):
                 return None
             seq = history.oldest - 1
             return Trim(self.id, self.epoch, self.stored.fence, seq, history.base_json())
@@ -418,8 +370,7 @@ class Replica(Committed):
 
     def trimmed(self, trim: Trim) -> None:
         """Takes note that the stored log is cut."""
-        self._stored_oldest = trim.seq + 1
-        self._stored_bytes = self.history.size_bytes
+        self._stored_log.cut(trim.seq, self.history.size_bytes)
 
     def start_over(self, epoch: str, expected: Expected | None) -> None:
         """Goes on in another epoch from the state at its head; the store lost this one's log.
@@ -436,7 +387,7 @@ class Replica(Committed):
             self.history = History(self.id, epoch, settings)
             self.history.go_on_from(seq, encode_json(state) if seq else None)
             self._send_away()
-            self._stored_oldest, self._stored_bytes = seq + 1, 0
+            self._stored_log.cut(seq, 0)
             self.sending.start_over()
             running = self.status is SessionStatus.RUNNING
             self.claim = Claim(

@@ -122,7 +122,9 @@ async def test_the_title_heads_the_session() -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("arguments", [["demo"], ["run", "--", "true"]])
+@pytest.mark.parametrize(
+    "arguments", [["demo"], ["run", "--", "true"], ["serve", "--store", "sqlite:///x.db"]]
+)
 async def test_without_uvicorn_the_extra_is_named(arguments: list[str]) -> None:
     script = f"{WITHOUT_UVICORN}sys.exit(main({arguments!r}))"
     async with started([sys.executable, "-c", script]) as program:

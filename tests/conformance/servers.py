@@ -20,6 +20,7 @@ from .backend import prefix_of
 from .wire import Address, request
 
 __all__ = [
+    "GATEWAYS",
     "ON_STORES",
     "TARGETS",
     "Limit",
@@ -132,6 +133,7 @@ ON_STORES = tuple(
         Target("uvicorn", "bare", store, gateway=True),
     )
 )
+GATEWAYS = tuple(target for target in ON_STORES if target.gateway)
 
 
 class NotServing(Exception):

@@ -9,8 +9,12 @@ import pytest
 
 from .live import Live, Session
 from .oracle import check_history
-from .servers import Limit
+from .servers import GATEWAYS, TARGETS, Limit
 from .wire import EventStream, WebSocket
+
+# What a client does not read fills buffers of the process that serves, whatever the store; of one
+# that also produces, they are the same ones.
+pytestmark = pytest.mark.parametrize("live", (*TARGETS, *GATEWAYS), ids=str, indirect=True)
 
 SIZE = 60_000
 AT_ONCE = 8

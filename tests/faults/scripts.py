@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import sys
 from collections.abc import Callable
 
-from agentprogress import SessionRegistry, Settings
+from agentprogress import SessionRegistry
 
 __all__: list[str] = []
 
@@ -57,31 +56,27 @@ def flushing(url: str) -> None:
 
 def forked(url: str) -> None:
     """Forks in the middle of its work; parent and child both go on, with a session each."""
-    with SessionRegistry(Settings(), store=url) as registry:
-        with registry.open(session_id="parent") as session:
-            session.log("1")
-            session.flush_sync(20)
-            child = os.fork()
-            if not child:
-                try:
-                    with registry.open(session_id="child") as mine:
-                        mine.log("1")
-                        mine.flush_sync(20)
-                        mine.log("2")
-                finally:
-                    os._exit(0)
-            session.log("2")
-            session.flush_sync(20)
-            _, status = os.waitpid(child, 0)
-            session.log("3")
-    print(json.dumps({"child": os.waitstatus_to_exitcode(status)}))
+    with SessionRegistry(store=url) as registry, registry.open(session_id="parent") as session:
+        session.log("1")
+        session.flush_sync(20)
+        child = os.fork()
+        if not child:
+            with registry.open(session_id="child") as mine:
+                mine.log("1")
+                mine.flush_sync(20)
+                mine.log("2")
+            os._exit(0)
+        session.log("2")
+        session.flush_sync(20)
+        _, status = os.waitpid(child, 0)
+        session.log("3")
+        sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def pooled(url: str) -> None:
     """A registry made once at import, used by workers that are forked off, as Celery's are."""
-    global _registry
-    _registry = SessionRegistry(store=url)
-    with _registry.open(session_id="boss") as session:
+    registry = _shared["registry"] = SessionRegistry(store=url)
+    with registry.open(session_id="boss") as session:
         session.log("1")
         session.flush_sync(20)
         with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -91,12 +86,11 @@ def pooled(url: str) -> None:
         session.log("2")
 
 
-_registry: SessionRegistry | None = None
+_shared: dict[str, SessionRegistry] = {}
 
 
 def _work(session_id: str) -> None:
-    assert _registry is not None
-    with _registry.open(session_id=session_id) as session:
+    with _shared["registry"].open(session_id=session_id) as session:
         for number in range(1, 101):
             session.log(f"{number}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -17,6 +18,7 @@ from .muffler import Muffler
 pytestmark = pytest.mark.server
 
 CUTS = 40
+_ENDS: tuple[Literal["fin", "rst"], ...] = ("fin", "rst")
 
 
 class Cuts:
@@ -28,7 +30,7 @@ class Cuts:
     def __call__(self, number: int) -> Faults:
         if number >= CUTS:
             return Faults()
-        by = self._chance.choice(("fin", "rst"))
+        by = self._chance.choice(_ENDS)
         if self._chance.random() < 0.5:
             # Enough to say what is wanted; the answer, that it was done, gets lost.
             return Faults(cut=Cut(self._chance.randrange(8_000), by, "to_client"))

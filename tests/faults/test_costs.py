@@ -69,6 +69,7 @@ def commands_sent(engine: Engine, seconds: float) -> list[str]:
         threading.Timer(seconds, lambda: _say(engine, _OVER)).start()
         while True:
             command = monitor.next_command()
+            assert command is not None
             if command["command"].startswith("ECHO"):
                 return sent
             if command["client_type"] != "lua":

@@ -54,6 +54,6 @@ async def test_clients_of_a_killed_gateway_go_on_at_another_and_miss_nothing(
         head = await anyio.to_thread.run_sync(lambda: producer.ask("end"))
         for reader in readers:
             await reader.until_ended()
+            check_items(as_items(reader.items), head)
     for reader in readers:
-        check_items(as_items(reader.items), head)
         assert reader.numbers == list(range(1, 21))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from .kit import entries_in, found_in, numbers_in
@@ -44,7 +42,7 @@ def test_a_script_that_crashes_has_failed_its_session(url: str) -> None:
 
 
 def test_a_process_that_forks_goes_on_and_so_does_its_child(url: str) -> None:
-    assert json.loads(run_script("forked", url)) == {"child": 0}
+    run_script("forked", url)
     assert numbers_in(url, "parent") == [1, 2, 3]
     assert numbers_in(url, "child") == [1, 2]
     for session_id in ("parent", "child"):

@@ -21,8 +21,9 @@ def test_nothing_that_was_flushed_is_missing_after_a_kill_and_nothing_is_there_t
 ) -> None:
     url, chance = f"sqlite:///{database}", random.Random(7)
     stored: list[int] = []
+    told = 0
     for _ in range(KILLS):
-        producer = start_peer(url, **KEPT | {"lease_ttl": 0.2})
+        producer = start_peer(url, **{**KEPT, "lease_ttl": 0.2})
         existing = {"existing": "resume"} if stored else {}
         producer.ask("open", session_id="survivor", **existing)
         producer.tell("endless", first=len(stored) + 1)

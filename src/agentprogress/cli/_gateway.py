@@ -102,7 +102,7 @@ def _rule(options: GatewayOptions) -> Authorize | None:
                 f"Without keys only this machine may connect, and {options.host!r} is reached from "
                 "others: pass --key-file, or set AGENTPROGRESS_KEY."
             )
-        return signer.authorize
+        return None
     try:
         from ..jwt import TokenSigner
 
