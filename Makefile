@@ -54,6 +54,7 @@ proof: python ## prove by numbers what is too long for the tests
 	@$(PREPARE) test
 	$(BIN)/python -m benchmarks.proof
 	$(BIN)/python -m benchmarks.cuts
+	$(BIN)/python -m benchmarks.chaos
 
 bench: python ## measure, beside the usual ways: make bench [ARGS=…]
 	@$(PREPARE) bench

@@ -1,10 +1,11 @@
 """The proof that kills lose and repeat nothing: `python -m benchmarks.chaos [--seconds N]`.
 
 Producers, gateways and subscribers are processes around one real store that keeps its data. While
-events flow, all but the subscribers are killed at random, the store too, and connections are cut. In
-the end each subscriber has the exact history, as a judge has it that shares no code with the library,
-nothing that a producer was told is stored is missing, and after their time no key is left. Before it,
-the writer of a SQLite file is killed again and again. Exits with 1 when one does not hold.
+events flow, all but the subscribers are killed at random, the store too, and connections are cut.
+In the end each subscriber has the exact history, as a judge has it that shares no code with the
+library, nothing that a producer was told is stored is missing, and after their time no key is left.
+Before it, the writer of a SQLite file is killed again and again. Exits with 1 when one does not
+hold.
 
 `--seconds 10 --subscribers 40 --kills 3` shows within a minute that it works.
 """

@@ -21,7 +21,7 @@ StartGateway = Callable[..., Gateway]
 
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Stores and loops go in pairs here: a fault takes seconds, and all pairs are tried elsewhere."""
+    """Stores and loops go in pairs: a fault takes seconds, and all pairs are tried elsewhere."""
     given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     on_trio = not {"sqlite", Kind.REDIS}.isdisjoint(given.values())
     return ("trio", {}) if on_trio else ("asyncio", {"use_uvloop": False})
