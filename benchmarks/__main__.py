@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 
-from . import burst, emit, memory, stalled
+from . import burst, emit, memory, stalled, stores
 from .errors import MeasurementFailed
 from .figures import Figure
 from .plan import Plan, read_plan
@@ -50,6 +50,8 @@ def measure(plan: Plan) -> tuple[list[Figure], list[list[burst.Burst]]]:
         figures += stalled.figures(
             plan.stalled_rounds, plan.stalled_subscribers, plan.steady_events, say
         )
+    if "stores" in plan.parts:
+        figures += stores.figures(plan, say)
     return figures, rounds
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .contenders import CONTENDERS, FULL_EVENTS, Contender
 
-PARTS = ("burst", "emit", "memory", "stalled")
+PARTS = ("burst", "emit", "memory", "stalled", "stores")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Plan:
     stalled_rounds: int = 9
     stalled_subscribers: int = 100
     steady_events: int = 2_000
+    store_rounds: int = 3
+    store_events: int = 40_000
+    store_seconds: float = 5.0
+    store_sessions: int = 1_000
 
 
 def read_plan() -> Plan:
@@ -76,6 +80,10 @@ def quick_plan() -> Plan:
         stalled_rounds=1,
         stalled_subscribers=10,
         steady_events=300,
+        store_rounds=1,
+        store_events=2_000,
+        store_seconds=1.0,
+        store_sessions=50,
     )
 
 

@@ -25,8 +25,7 @@ def main(url: str, sessions: int) -> None:
 
     def open_sessions(count: int) -> list[ProgressSession]:
         made = [
-            opened.enter_context(registry.open(title=f"Report {number}"))
-            for number in range(count)
+            opened.enter_context(registry.open(title=f"Report {number}")) for number in range(count)
         ]
         for session in made:
             session.flush_sync(PATIENCE)

@@ -10,11 +10,10 @@ from dataclasses import asdict
 import anyio
 
 from agentprogress import SessionRegistry
+from agentprogress.events import LogMessage
 
 from .costs import Timed
 from .turns import answer
-
-LOG = "log.message"
 
 
 async def main(url: str, events: int, session_ids: list[str]) -> None:
@@ -31,7 +30,8 @@ async def main(url: str, events: int, session_ids: list[str]) -> None:
                     cpu = time.process_time()
                     answer("ready")
                 async for event in subscription.events():
-                    if event.type == LOG:
+                    if isinstance(event, LogMessage):
+                        assert isinstance(event.fields, dict)
                         ages.append((time.monotonic() - event.fields["sent"]) * 1_000)
                     if len(ages) == events:
                         tasks.cancel_scope.cancel()

@@ -1,7 +1,8 @@
-"""Committed events per second: group commit of one and of two producers, beside committing alone."""
+"""Committed events per second: groups of one and of two producers, and each alone."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from ..errors import MeasurementFailed
 from ..figures import Figure, Target, ratios
@@ -22,11 +23,10 @@ def figures(
 ) -> list[Figure]:
     """Measures each way once in each round."""
     ways: dict[str, Callable[[], float]] = {}
-    for place in (folder, server):
+    places: tuple[Place, ...] = (folder, server)
+    for place in places:
         for producers in PRODUCERS:
-            ways[_name(place, producers)] = lambda place=place, producers=producers: committed(
-                place, producers, events
-            )
+            ways[_name(place, producers)] = partial(committed, place, producers, events)
     ways |= {
         "one SQLite commit for each event": lambda: alone(folder, events // ALONE),
         "one XADD for each event": lambda: alone(server, events // ALONE),
@@ -35,8 +35,8 @@ def figures(
     values: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(rounds):
-        for place in range(len(names)):
-            name = names[(place + number) % len(names)]
+        for turn in range(len(names)):
+            name = names[(turn + number) % len(names)]
             values[name].append(ways[name]())
         progress(f"commits {number + 1}: " + ", ".join(f"{v[-1]:,.0f}" for v in values.values()))
     measured = [
@@ -82,9 +82,13 @@ def committed(place: Place, producers: int, events: int) -> float:
 def alone(place: Place, events: int, at_once: int = 1) -> float:
     """Returns the events a second that a client library stores without us."""
     url = place.fresh()
-    kind, target = ("sqlite", url.removeprefix("sqlite:///")) if isinstance(place, Folder) else (
-        "redis",
-        url,
+    kind, target = (
+        ("sqlite", url.removeprefix("sqlite:///"))
+        if isinstance(place, Folder)
+        else (
+            "redis",
+            url,
+        )
     )
     with probe("bare_commits", kind, target, events, at_once) as bare:
         rate: float = bare.answer()

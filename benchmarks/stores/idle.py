@@ -1,8 +1,8 @@
-"""What idles: calls, connections, processor time and memory of sessions in which nothing happens."""
+"""What sessions cost in which nothing happens: calls, connections, processor time, memory."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..figures import Figure, Target
@@ -22,6 +22,7 @@ class Crowd:
     follower: Probe
     session_bytes: float
     replica_bytes: float
+    connections: int
 
 
 @dataclass
@@ -49,7 +50,8 @@ def figures(
     """Measures both stores in turn."""
     found = {place.name: Found() for place in (server, folder)}
     for number in range(rounds):
-        for place in (server, folder):
+        places: tuple[Place, ...] = (server, folder)
+        for place in places:
             measure(place, sessions, seconds, found[place.name])
         progress(f"idle {number + 1}: done")
     redis = found[server.name]
@@ -73,13 +75,40 @@ def measure(place: Place, sessions: int, seconds: float, found: Found) -> None:
     """Adds a round of one store."""
     with idle_crowd(place, 1) as crowd:
         # Both processes do the same: one renews, one looks, and both look for the lost.
-        calls, cpu = watched(place, crowd.follower, seconds)
+        calls, cpu = watched(place, crowd, seconds)
         found.calls.append(calls / 2)
         found.alone.append(cpu)
     before = place.memory_bytes() if isinstance(place, Server) else 0
     with idle_crowd(place, sessions) as crowd:
         found.session.append(crowd.session_bytes)
         found.replica.append(crowd.replica_bytes)
-        calls, cpu = watched(place, crowd.follower, seconds)
+        # Of the process that follows and of the one that produces, alike.
+        found.connections.append(crowd.connections / 2)
+        if isinstance(place, Server):
+            found.stored.append((place.memory_bytes() - before) / sessions)
+        calls, cpu = watched(place, crowd, seconds)
         found.calls_of_many.append(calls)
         found.many.append(cpu)
+
+
+@contextmanager
+def idle_crowd(place: Place, sessions: int) -> Iterator[Crowd]:
+    """Has one process hold idle sessions and another follow them, while the block runs."""
+    url = place.fresh()
+    with probe("holding", url, sessions) as holder:
+        held = holder.answer()
+        with probe("idle_followers", url, *held["ids"]) as follower:
+            replica_bytes = follower.answer()
+            connections = place.connections() if isinstance(place, Server) else 0
+            yield Crowd(holder, follower, held["bytes"], replica_bytes, connections)
+
+
+def watched(place: Place, crowd: Crowd, seconds: float) -> tuple[float, float]:
+    """Returns both processes' calls a second, and the follower's percentage of a core."""
+    before = place.usage() if isinstance(place, Server) else None
+    cpu = crowd.follower.cpu_seconds()
+    time.sleep(seconds)
+    share = (crowd.follower.cpu_seconds() - cpu) / seconds * 100
+    if before is None or not isinstance(place, Server):
+        return 0.0, share
+    return (place.usage().calls - before.calls) / seconds, share

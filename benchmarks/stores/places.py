@@ -1,4 +1,4 @@
-"""Where the sessions of a measurement are kept: an engine or a folder of its own, empty each time."""
+"""Where a measurement keeps its sessions: an engine or a folder of its own, empty each time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SQLITE = "SQLite"
 class Place(Protocol):
     """Where sessions may be kept."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its figures are called by."""
+        ...
 
     def fresh(self) -> str:
         """Returns the URL of a store in which there is nothing."""

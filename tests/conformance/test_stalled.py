@@ -14,7 +14,7 @@ from .wire import EventStream, WebSocket
 
 # What a client does not read fills buffers of the process that serves, whatever the store; of one
 # that also produces, they are the same ones.
-pytestmark = pytest.mark.parametrize("live", (*TARGETS, *GATEWAYS), ids=str, indirect=True)
+pytestmark = pytest.mark.parametrize("live", [*TARGETS, *GATEWAYS], ids=str, indirect=True)
 
 SIZE = 60_000
 AT_ONCE = 8

@@ -123,7 +123,8 @@ class Site:
     def session(self, registry: SessionRegistry | None = None, **options: Any) -> ProgressSession:
         """Begins the session `job` and leaves it running."""
         registry = registry or self.here
-        return entered(registry.open(**{"session_id": "job", **options}))
+        options.setdefault("session_id", "job")
+        return entered(registry.open(**options))
 
     def close(self) -> None:
         """Ends all threads, whatever state they and the store were left in."""

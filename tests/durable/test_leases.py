@@ -154,7 +154,7 @@ class Blocking:
     async def _block(self, *_: object) -> None:
         self._begun.set()
         self._go_on.wait(20)
-        for _ in range(20):
+        for _turn in range(20):
             await anyio.lowlevel.checkpoint()
         self._freed.set()
         self._over.wait(20)

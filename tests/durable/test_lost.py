@@ -62,7 +62,8 @@ def test_it_is_lost_once_by_two_that_find_out_in_the_same_moment(site: Sites) ->
     job.clock.advance_sync(85)
     sessions = engine_of(third).durable
     assert sessions is not None
-    job.store.meanwhile("append", lambda: sessions.end_lost("job", {}, 0.0))
+    lost = job.store.there("job")
+    job.store.meanwhile("append", lambda: sessions.end_lost(lost, 0.0))
     job.clock.advance_sync(100)
     assert losing(job) == 1
 

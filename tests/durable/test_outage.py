@@ -232,14 +232,14 @@ def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
 def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that_may_be_taken(
     site: Sites,
 ) -> None:
-    job = site(store_wait=30)
+    job = site(store_wait=10)
 
     def go() -> None:
         job.store.available = False
 
     job.store.meanwhile("append", go)
     with Waiting(job.clock, lambda: completing(job)) as begin:
-        job.clock.advance_sync(40)
+        job.clock.advance_sync(15)
     assert isinstance(begin.error, StoreUnavailable)
     job.store.available = True
     job.clock.advance_sync(5)

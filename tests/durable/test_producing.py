@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 import pytest
 
+from agentprogress import ProgressSession
 from agentprogress.errors import SessionConflict, SessionEnded, StoreUnavailable
 from agentprogress.events import LogMessage
 from tests.kit import entered
@@ -16,6 +17,12 @@ from .kit import Site, messages, replica_of
 async_test = pytest.mark.anyio
 
 Sites = Callable[..., Site]
+
+
+def emit(sessions: Iterable[ProgressSession]) -> None:
+    """Emits into each, with its place among them as the message."""
+    for number, session in enumerate(sessions):
+        session.log(str(number))
 
 
 def sent(job: Site) -> list[list[bytes]]:
@@ -132,7 +139,7 @@ def test_progress_of_a_long_loop_costs_one_event_a_tick(site: Sites) -> None:
 def test_many_events_at_once_go_in_few_appends(site: Sites) -> None:
     job = site(max_append_events=100)
     session = job.session()
-    job.store.meanwhile("append", lambda: [session.log(str(n)) for n in range(450)])
+    job.store.meanwhile("append", lambda: emit([session] * 450))
     session.log("first")
     session.flush_sync()
     session.flush_sync()
@@ -145,7 +152,7 @@ def test_sessions_share_a_commit(site: Sites) -> None:
     job = site()
     first, second = job.session(), job.session(session_id="second")
     calls = job.store.commits
-    job.store.meanwhile("append", lambda: (first.log("b"), second.log("c")))
+    job.store.meanwhile("append", lambda: emit([first, second]))
     first.log("a")
     first.flush_sync()
     second.flush_sync()

@@ -29,6 +29,6 @@ def open_store(url: str, settings: Settings) -> Store:
             ) from error
         return RedisStore.from_url(url, settings)
     raise InvalidSettings(
-        f"{scheme + '://' if scheme else 'It'} names no store: use sqlite:///file.db, redis://host, "
-        "rediss://host or unix:///socket."
+        f"{scheme + '://' if scheme else 'It'} names no store: use sqlite:///file.db, "
+        "redis://host, rediss://host or unix:///socket."
     )
