@@ -29,6 +29,7 @@ class Plan:
     store_events: int = 40_000
     store_seconds: float = 5.0
     store_sessions: int = 1_000
+    store_followers: int = 200
 
 
 def read_plan() -> Plan:
@@ -84,6 +85,7 @@ def quick_plan() -> Plan:
         store_events=2_000,
         store_seconds=1.0,
         store_sessions=50,
+        store_followers=10,
     )
 
 

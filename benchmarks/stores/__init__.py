@@ -1,4 +1,4 @@
-"""What sessions in a store cost: commits, latency, memory, and what idles.
+"""What sessions in a store cost: commits, latency, deliveries, memory, and what idles.
 
 A store is a real one: a valkey-server that this process starts, and a database file of its own.
 Who produces or follows is a process of its own.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..figures import Figure
 from ..plan import Plan
-from . import commits, idle, latency
+from . import commits, gateways, idle, latency
 from .places import folder, server
 
 __all__ = ["figures"]
@@ -21,5 +21,6 @@ def figures(plan: Plan, progress: Callable[[str], None]) -> list[Figure]:
         return [
             *commits.figures(redis, sqlite, rounds, plan.store_events, progress),
             *latency.figures(redis, sqlite, rounds, seconds, progress),
+            *gateways.figures(redis, rounds, plan.store_followers, seconds, progress),
             *idle.figures(redis, sqlite, rounds, plan.store_sessions, seconds, progress),
         ]
