@@ -77,6 +77,7 @@ class Chaos:
         ]
         self.done: Counter[str] = Counter()
         self._gateways: list[Gateway] = []
+        self._coming_back: set[Gateway] = set()
         self._producers: list[Producer] = []
         # By session: the last number that is known to be stored, and the cursor at its end.
         self._told: dict[str, int] = {}
@@ -152,14 +153,19 @@ class Chaos:
         self.done["producers killed"] += 1
 
     async def _kill_gateway(self) -> None:
-        there = [gateway for gateway in self._gateways if gateway.runs]
+        there = [one for one in self._gateways if one not in self._coming_back]
         if not there:
             return
         gateway = self._chance.choice(there)
         await _in_thread(gateway.kill)
         self.done["gateways killed"] += 1
         # The others go on meanwhile, and so does what happens to them.
-        self._tasks.start_soon(_in_thread, gateway.begin)
+        self._coming_back.add(gateway)
+        self._tasks.start_soon(self._bring_back, gateway)
+
+    async def _bring_back(self, gateway: Gateway) -> None:
+        await _in_thread(gateway.begin)
+        self._coming_back.discard(gateway)
 
     async def _restart_store(self) -> None:
         await _in_thread(self._engine.kill)
@@ -276,7 +282,7 @@ def _kill_once(url: str, stored: Sequence[int], chance: random.Random) -> int:
         writer.ask("open", session_id="survivor", existing="resume")
         writer.tell("endless", first=len(stored) + 1)
         told = 0
-        for _ in range(chance.randrange(1, 100)):
+        for _ in range(chance.randrange(1, 40)):
             told = int(writer.line())
         return max([told, *(int(line) for line in writer.kill() if line.strip())])
 

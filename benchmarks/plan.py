@@ -30,6 +30,9 @@ class Plan:
     store_seconds: float = 5.0
     store_sessions: int = 1_000
     store_followers: int = 200
+    store_idle_rounds: int = 2
+    # Leases are renewed every 10 s and heads looked at every 15 s: both fit in as often as they do.
+    store_idle_seconds: float = 30.0
 
 
 def read_plan() -> Plan:
@@ -86,6 +89,8 @@ def quick_plan() -> Plan:
         store_seconds=1.0,
         store_sessions=50,
         store_followers=10,
+        store_idle_rounds=1,
+        store_idle_seconds=1.0,
     )
 
 

@@ -1,7 +1,7 @@
 """A gateway without a network: many subscribers of one session that runs elsewhere.
 
-Arguments: the store's URL, the session's id, the subscribers. It tells when it is there, and then the
-deliveries, when the first and the last one came, and its processor time.
+Arguments: the store's URL, the session's id, the subscribers. It tells when it is there, and then
+its deliveries, when the first and the last one came, and its processor time.
 """
 
 import sys

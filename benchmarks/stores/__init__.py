@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..figures import Figure
 from ..plan import Plan
-from . import commits, gateways, idle, latency
+from . import commits, gateways, idle, latency, served
 from .places import folder, server
 
 __all__ = ["figures"]
@@ -22,5 +22,13 @@ def figures(plan: Plan, progress: Callable[[str], None]) -> list[Figure]:
             *commits.figures(redis, sqlite, rounds, plan.store_events, progress),
             *latency.figures(redis, sqlite, rounds, seconds, progress),
             *gateways.figures(redis, rounds, plan.store_followers, seconds, progress),
-            *idle.figures(redis, sqlite, rounds, plan.store_sessions, seconds, progress),
+            *served.figures(redis, rounds, plan.store_followers, seconds, progress),
+            *idle.figures(
+                redis,
+                sqlite,
+                plan.store_idle_rounds,
+                plan.store_sessions,
+                plan.store_idle_seconds,
+                progress,
+            ),
         ]

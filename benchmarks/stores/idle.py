@@ -9,7 +9,6 @@ from ..figures import Figure, Target
 from .children import Probe, probe
 from .places import Folder, Place, Server
 
-KIB = 1024
 CONNECTIONS = Target(6.0)
 CALLS = Target(1.0)
 
@@ -23,6 +22,7 @@ class Crowd:
     session_bytes: float
     replica_bytes: float
     connections: int
+    """Of the process that follows."""
 
 
 @dataclass
@@ -82,8 +82,7 @@ def measure(place: Place, sessions: int, seconds: float, found: Found) -> None:
     with idle_crowd(place, sessions) as crowd:
         found.session.append(crowd.session_bytes)
         found.replica.append(crowd.replica_bytes)
-        # Of the process that follows and of the one that produces, alike.
-        found.connections.append(crowd.connections / 2)
+        found.connections.append(crowd.connections)
         if isinstance(place, Server):
             found.stored.append((place.memory_bytes() - before) / sessions)
         calls, cpu = watched(place, crowd, seconds)
@@ -97,10 +96,11 @@ def idle_crowd(place: Place, sessions: int) -> Iterator[Crowd]:
     url = place.fresh()
     with probe("holding", url, sessions) as holder:
         held = holder.answer()
+        others = place.connections() if isinstance(place, Server) else 0
         with probe("idle_followers", url, *held["ids"]) as follower:
             replica_bytes = follower.answer()
-            connections = place.connections() if isinstance(place, Server) else 0
-            yield Crowd(holder, follower, held["bytes"], replica_bytes, connections)
+            there = place.connections() if isinstance(place, Server) else 0
+            yield Crowd(holder, follower, held["bytes"], replica_bytes, there - others)
 
 
 def watched(place: Place, crowd: Crowd, seconds: float) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """How a store's sessions come to be: made, reserved, taken over, run again.
 
 It decides by what it has read, and claims what it has decided; where somebody else came first, it
-reads and decides again. A session whose id is generated can meet nobody: it begins without waiting,
-and the committer claims it.
+reads and decides again. A session whose id is generated can meet nobody: where the store is away it
+begins all the same, and the committer claims it.
 """
 
 from __future__ import annotations
@@ -82,16 +82,26 @@ class Claims:
         if owned >= self._settings.max_sessions:
             raise TooManySessions(f"max_sessions is {self._settings.max_sessions}")
 
-    # Without waiting
+    # Without waiting for a store that is away
 
     def _begin_generated(self, options: SessionOptions) -> Producer:
         life, token = new_life(self._engine, options)
         claim = self._new_claim(new_session_id(""), life, fence=1)
         replica = self._sessions.new(_claimed(claim), life, owned=True)
-        replica.claim = claim
+        # Whoever is given the id may look for it elsewhere at once.
+        replica.claim = None if self._is_granted(claim) else claim
         self._sessions.hold(replica)
         replica.transition(started(life, 1))
         return Producer(self._engine, replica, token)
+
+    def _is_granted(self, claim: Claim) -> bool:
+        """Asks the store once; false where it does not answer: the committer asks again."""
+        if self._sessions.line.down is not None:
+            return False
+        try:
+            return self._sessions.ask(lambda: self._store.claim(claim))
+        except StoreUnavailable:
+            return False
 
     def _new_claim(
         self, session_id: str, life: Life, *, fence: int, after: Stored | None = None

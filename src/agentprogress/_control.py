@@ -266,5 +266,15 @@ class Control:
         if not isinstance(answer, Appended) or answer.repeated:
             return
         host = self._engine.live_host()
-        if host is None or not host.loop.call_soon(lambda: self._engine.answered(replica)):
+
+        async def call_back() -> None:
             self._engine.answered(replica)
+
+        def elsewhere() -> None:
+            self._sessions.call_back(lambda: self._engine.answered(replica))
+
+        # In a task, so that it may start the job that goes on.
+        if host is None or not host.loop.call_soon(
+            lambda: host.start_soon(call_back, abandon=elsewhere)
+        ):
+            elsewhere()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,7 @@ from ._process import concern
 from ._replica import Replica
 from ._replicas import Replicas
 from ._wakeup import LoopRef, Wakeup
+from ._worker import Worker
 from .abc import Lease, Log, Position, Store, Stored
 from .errors import InvalidSettings, SessionUnknown, StoreUnavailable
 from .info import SessionInfo
@@ -72,6 +74,8 @@ class DurableSessions(Backing):
         self._claims = Claims(self, store)
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
         self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
+        self._callbacks: deque[Callable[[], object]] = deque()
+        self._caller = Worker("agentprogress callbacks", self.clock, self._call_all_back)
         concern(self)
 
     # Sessions
@@ -288,6 +292,15 @@ class DurableSessions(Backing):
         """How many events the store has still to take, about."""
         return sum(replica.weigh()[0] for replica in self.replicas.all())
 
+    def call_back(self, callback: Callable[[], object]) -> None:
+        """Calls an application back in a thread of its own: it may wait for the others."""
+        self._callbacks.append(callback)
+        self._caller.wake()
+
+    def _call_all_back(self) -> None:
+        while self._callbacks:
+            self._callbacks.popleft()()
+
     # Until it is stored
 
     async def stored(self, replica: Replica, timeout: float) -> bool:  # noqa: ASYNC109 - a store's
@@ -342,6 +355,7 @@ class DurableSessions(Backing):
         self.committer.forked()
         self.listening.forked()
         self.replicas.forked()
+        self._callbacks.clear()
         self._limiter = None
 
     def exiting(self) -> None:
@@ -355,6 +369,8 @@ class DurableSessions(Backing):
         for replica in self.replicas.all():
             self.stored_sync(replica, max(0.0, deadline - self.clock.monotonic()))
         self.committer.worker.stop(timeout)
+        self._caller.stop(timeout)
+        self._call_all_back()
         self.listening.stop(timeout)
         self.store.close()
 

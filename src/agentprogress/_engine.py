@@ -363,7 +363,10 @@ class Engine:
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         if status.ended:
             self.local.ended(record)
-            self._tell(self.on_end, record, "on_end")
+            if self.durable is None:
+                self._tell(self.on_end, record, "on_end")
+            elif self.on_end:
+                self.durable.call_back(lambda: self._tell(self.on_end, record, "on_end"))
         elif status is SessionStatus.PENDING:
             self.local.expire_pending(record)
         else:

@@ -34,6 +34,10 @@ __all__ = ["Replica"]
 
 _logger = logging.getLogger("agentprogress")
 
+# When others than the owner may emit, and when a question may be settled.
+_OTHERS = (SessionStatus.RUNNING,)
+_LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
+
 
 class Replica(Committed):
     """See the module.
@@ -262,7 +266,7 @@ class Replica(Committed):
             producer_id=self.sending.producer_id,
             producer_seq=flight.number,
             once=flight.once,
-            only=() if self.owned else (SessionStatus.RUNNING,),
+            only=() if self.owned else _OTHERS if flight.once is None else _LIVE,
             at_head=None if ending is None else self.history.head,
             status=status,
             lease=lease,

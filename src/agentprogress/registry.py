@@ -264,6 +264,9 @@ class SessionRegistry:
     def on_end(self, callback: C) -> C:
         """Calls back after each session's end, in the thread that ended it; usable as a decorator.
 
+        Where sessions live in a store: in the process that ended it, soon after its end is stored,
+        in a thread of its own.
+
         Raises:
             TypeError: the callback is a coroutine function.
         """

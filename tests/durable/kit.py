@@ -139,6 +139,7 @@ class Site:
         follower = Follower(registry, session_id, after)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follower.run)
+            await follower.joined.wait()
             await self.clock.settle()
             yield follower
             tasks.cancel_scope.cancel()

@@ -219,6 +219,23 @@ def test_a_chosen_id_waits_for_the_store_and_then_raises(site: Sites) -> None:
     assert job.store.find("job") is None
 
 
+@async_test
+async def test_an_async_block_waits_for_the_store_while_its_loop_goes_on(site: Sites) -> None:
+    job = site(store_wait=30)
+    job.store.available = False
+
+    async def begin() -> None:
+        async with job.here.open(session_id="job") as session:
+            session.complete("done")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await job.clock.advance(10)
+        job.store.available = True
+        await job.clock.advance(5)
+    assert job.there.result("job") == "done"
+
+
 def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
     job = site(store_wait=30)
     job.store.available = False

@@ -70,7 +70,7 @@ def forked(url: str) -> None:
         session.flush_sync(20)
         _, status = os.waitpid(child, 0)
         session.log("3")
-        sys.exit(os.waitstatus_to_exitcode(status))
+    sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def pooled(url: str) -> None:

@@ -19,13 +19,13 @@ def work_until_told(registry: SessionRegistry, url: str, session_id: str) -> Non
     with registry.open(session_id=session_id, existing="resume") as session:
         session.log("at work", pid=os.getpid())
         session.flush_sync()
-        with redis.Redis.from_url(url) as client:
+        with redis.Redis.from_url(url, socket_timeout=None) as client:
             client.blpop([_word(session_id)], timeout=_PATIENCE)
         session.complete(os.getpid())
 
 
 def tell_to_end(url: str, session_id: str) -> None:
-    """Lets the job end, also one that is begun later."""
+    """Lets the job end, once it is at work: a word would be lost with a process that is killed."""
     with redis.Redis.from_url(url) as client:
         client.rpush(_word(session_id), "end")
 

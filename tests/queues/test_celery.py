@@ -60,6 +60,7 @@ async def test_a_job_whose_process_is_killed_is_delivered_again_and_taken_over(w
         if begun == 1:
             killed.append(pid)
             kill(pid)
+        else:
             web.end(session_id)
 
     async with worker(web, "--pool", "prefork", "--concurrency", "1"):
@@ -77,6 +78,7 @@ async def test_another_worker_takes_over_when_one_is_killed_as_a_whole(web: Web)
     def kill_first(begun: int, pid: int) -> None:
         if begun == 1:
             kill(pid)
+        else:
             web.end(session_id)
 
     events: list[Event] = []

@@ -57,6 +57,7 @@ async def test_a_job_whose_process_is_killed_is_begun_again_and_taken_over(web: 
         if begun == 1:
             killed.append(pid)
             kill(pid)
+        else:
             web.end(session_id)
 
     async with worker(web):

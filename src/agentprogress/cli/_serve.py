@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import anyio
 
-from ..info import SessionInfo
 from ..registry import SessionOptions, SessionRegistry
 from ..session import ProgressSession
 from ..settings import HOUR, KIB, MIB, Settings
@@ -184,17 +183,14 @@ async def _play(
     begun: Callable[[ProgressSession], object],
 ) -> str:
     """Runs the job as a session; what it raises is the session's error, which tells or logs it."""
-    ended: list[str] = []
-
-    def over(info: SessionInfo) -> None:
-        ended.append(info.status)
-
-    registry.on_end(over)
-    with contextlib.suppress(Exception), registry.open(**about) as session:
+    with contextlib.ExitStack() as told:
+        # The first one out is the session's block, which has told of the error by then.
+        told.enter_context(contextlib.suppress(Exception))
+        session = told.enter_context(registry.open(**about))
         begun(session)
         session.complete(await job(session))
         session.raise_if_cancelled()
-    return ended[0]
+    return session.status
 
 
 def _announce(origin: str, session: ProgressSession) -> None:

@@ -1,0 +1,218 @@
+"""Callbacks of an application that runs in several processes: each is called in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from agentprogress import ProgressSession, SessionInfo, SessionRegistry
+
+from .kit import Site, Waiting, kill
+
+async_test = pytest.mark.anyio
+
+Sites = Callable[..., Site]
+
+
+def ends(job: Site, *others: SessionRegistry) -> list[tuple[str, str]]:
+    """Returns a list of the ends that processes are told of, as they are told."""
+    told: list[tuple[str, str]] = []
+    for name, process in zip(
+        ("here", "there", "third"), (job.here, job.there, *others), strict=False
+    ):
+        process.on_end(lambda info, name=name: told.append((name, info.status)))
+    return told
+
+
+@async_test
+async def test_an_end_is_told_where_it_was_given(site: Sites) -> None:
+    job = site()
+    told = ends(job)
+    await job.here.reserve(session_id="job")
+    async with job.following(job.there) as follower:
+        with job.here.open(session_id="job"):
+            pass
+        await job.clock.advance(1)
+        assert follower.finished
+    assert told == [("here", "completed")]
+
+
+def test_a_failure_and_a_cancellation_are_told_where_they_happened(site: Sites) -> None:
+    job = site()
+    told = ends(job)
+    with pytest.raises(LookupError), job.there.open(session_id="a"):
+        raise LookupError
+    job.here.reserve_sync(session_id="b")
+    job.there.cancel("b")
+    with job.here.open(session_id="c") as session:
+        session.suspend("Deploy?")
+    job.there.cancel("c")
+    job.clock.advance_sync(20)
+    assert told == [("there", "failed"), ("there", "cancelled"), ("there", "cancelled")]
+
+
+def test_a_loss_is_told_once_by_who_found_it(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=90)
+    third = job.process()
+    told = ends(job, third)
+    job.session()
+    for process in (job.there, third):
+        process.get("job")
+    job.clock.settle_sync()
+    kill(job.here)
+    job.clock.advance_sync(300)
+    assert [status for _, status in told] == ["lost"]
+
+
+def test_what_is_told_of_an_end_is_what_everybody_reads(site: Sites) -> None:
+    job = site()
+    told: list[SessionInfo] = []
+    job.here.on_end(told.append)
+    with job.here.open(session_id="job", owner="ann", private=[1]) as session:
+        session.complete("done")
+    assert told == [job.there.get("job")]
+
+
+def test_a_callback_that_fails_harms_nobody(site: Sites, caplog: pytest.LogCaptureFixture) -> None:
+    job = site()
+    told: list[str] = []
+
+    @job.here.on_end
+    def fail(info: SessionInfo) -> None:
+        raise RuntimeError(info.id)
+
+    job.here.on_end(lambda info: told.append(info.id))
+    for session_id in ("a", "b"):
+        with job.here.open(session_id=session_id):
+            pass
+    job.clock.settle_sync()
+    assert told == ["a", "b"]
+    assert sum("on_end" in each.getMessage() for each in caplog.records) == 2
+
+
+# An answer to a suspended session
+
+
+def answered(*processes: SessionRegistry) -> list[str]:
+    told: list[str] = []
+    for process in processes:
+        process.on_answer(lambda info: told.append(info.id))
+    return told
+
+
+def suspended(job: Site, **options: float) -> str:
+    with job.here.open(session_id="job") as session:
+        session.suspend("Deploy?", **options)
+    (request,) = job.there.snapshot("job").requests
+    return request.request_id
+
+
+def test_an_answer_is_told_in_one_process_of_all_that_could_go_on(site: Sites) -> None:
+    job = site()
+    third = job.process()
+    told = answered(job.here, job.there, third)
+    request_id = suspended(job)
+    third.get("job")
+    job.there.answer("job", request_id, True)
+    job.clock.advance_sync(20)
+    assert told == ["job"]
+
+
+def test_an_answer_is_told_where_somebody_listens_for_it(site: Sites) -> None:
+    job = site()
+    told = answered(job.here)
+    request_id = suspended(job)
+    job.clock.advance_sync(100)
+    job.there.answer("job", request_id, True)
+    job.clock.advance_sync(20)
+    assert told == ["job"]
+
+
+def test_after_the_process_that_asked_has_died_the_one_that_answers_is_told(site: Sites) -> None:
+    job = site()
+    told = answered(job.here, job.there)
+    request_id = suspended(job)
+    job.clock.settle_sync()
+    kill(job.here)
+    job.there.answer("job", request_id, True)
+    job.clock.advance_sync(20)
+    assert told == ["job"]
+
+
+@async_test
+async def test_a_question_that_expires_is_told_once(site: Sites) -> None:
+    job = site()
+    told = answered(job.here, job.there)
+    async with job.following(job.here, session_id="other"):
+        suspended(job, timeout=10)
+        job.there.get("job")
+        await job.clock.advance(30)
+    assert told == ["job"]
+
+
+@async_test
+async def test_a_session_is_resumed_by_the_callback_in_exactly_one_process(site: Sites) -> None:
+    job = site()
+    runs: list[tuple[str, object]] = []
+
+    def going_on(name: str, process: SessionRegistry) -> None:
+        async def work(session: ProgressSession) -> str:
+            runs.append((name, session.answer))
+            return "deployed"
+
+        @process.on_answer
+        def resume(info: SessionInfo) -> None:
+            process.start(work, session_id=info.id, existing="resume")
+
+    for name, process in (("here", job.here), ("there", job.there)):
+        going_on(name, process)
+    request_id = suspended(job)
+    async with job.following(job.here) as near, job.following(job.there) as far:
+        job.process().answer("job", request_id, "yes")
+        await job.clock.advance(5)
+        assert near.finished
+        assert far.finished
+    assert len(runs) == 1
+    assert runs[0][1] == "yes"
+    assert job.process().result("job") == "deployed"
+
+
+# What a callback may do
+
+
+def test_the_end_of_one_session_may_begin_the_next(site: Sites) -> None:
+    job = site()
+    begun: list[str] = []
+
+    @job.here.on_end
+    def go_on(info: SessionInfo) -> None:
+        if info.id == "first":
+            with job.here.open(session_id="second") as session:
+                session.complete("done")
+            begun.append(session.id)
+
+    with Waiting(job.clock, lambda: completing(job.here, "first")) as first:
+        job.clock.advance_sync(1)
+        assert first.ended is not None
+        assert begun == ["second"]
+    assert job.there.result("second") == "done"
+
+
+def completing(registry: SessionRegistry, session_id: str) -> None:
+    with registry.open(session_id=session_id) as session:
+        session.complete("done")
+
+
+def test_an_answer_may_resume_the_session_in_a_program_without_a_loop(site: Sites) -> None:
+    job = site()
+
+    @job.here.on_answer
+    def resume(info: SessionInfo) -> None:
+        with job.here.open(session_id=info.id, existing="resume") as session:
+            session.complete(session.answer)
+
+    request_id = suspended(job)
+    job.there.answer("job", request_id, "yes")
+    job.clock.advance_sync(1)
+    assert job.process().result("job") == "yes"
