@@ -26,6 +26,7 @@ __all__ = [
     "by_text",
     "microseconds",
     "milliseconds",
+    "on_the_wire",
     "owners_range",
     "packed_append",
     "packed_claim",
@@ -126,6 +127,17 @@ def by_text(command: Command) -> tuple[Argument, ...]:
     """Returns what is sent to one that does not; it does from then on."""
     keys = command.keys
     return ("EVAL", script(command.script), len(keys), *keys, *command.arguments)
+
+
+def on_the_wire(calls: Iterable[tuple[Argument, ...]]) -> bytes:
+    """Returns calls as the server reads them, one after the other."""
+    parts: list[bytes] = []
+    for call in calls:
+        parts.append(b"*%d\r\n" % len(call))
+        for argument in call:
+            told = argument if isinstance(argument, bytes) else str(argument).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(told), told))
+    return b"".join(parts)
 
 
 @cache

@@ -15,6 +15,8 @@ from ..abc import Appended, Log, Refusal, Refused, Stored
 __all__ = ["DAMAGED", "Damaged", "Due", "Found", "appended_of", "due_of", "found_of", "log_of"]
 
 _MICROSECONDS = 1_000_000
+# Of what is told of a session.
+_PARTS = 14
 
 
 class Damaged(Enum):
@@ -66,26 +68,31 @@ def found_of(session_id: str, reply: Any) -> Found | None:
     """Reads the answer of ``find.lua``."""
     if reply is None or reply is DAMAGED:
         return None
-    (epoch, status, attempt, fence, head, oldest, owner, created, ended_at, lease_left) = reply[:10]
-    stalled, gone, details, lease, left, ttl = reply[10:]
+    about, owner, details = reply
+    (epoch, status, attempt, fence, head, oldest, created, ended_at, *more) = _told(about)
+    lease_left, gone, lease, left, ttl, stalled = more
     stored = Stored(
         session_id=session_id,
-        epoch=epoch.decode(),
-        status=SessionStatus(status.decode()),
-        attempt=attempt,
-        fence=fence,
-        head=head,
-        oldest=oldest,
+        epoch=epoch,
+        status=SessionStatus(status),
+        attempt=int(attempt),
+        fence=int(fence),
+        head=int(head),
+        oldest=int(oldest),
         owner=None if owner is None else owner.decode(),
         created=float(created),
         details=details,
-        ended_at=None if ended_at is None else ended_at.decode(),
-        lease_left=None if lease_left is None else int(lease_left) / _MICROSECONDS,
-        stalled=stalled.decode(),
-        gone=bool(gone),
+        ended_at=ended_at or None,
+        lease_left=int(lease_left) / _MICROSECONDS if lease_left else None,
+        stalled=stalled,
+        gone=gone == "1",
     )
-    stamp = f"{stored.epoch}.{fence}.{(lease or b'').decode()}"
-    return Found(stored, stamp, max(left, 0), ttl)
+    return Found(stored, f"{epoch}.{fence}.{lease}", max(int(left), 0), int(ttl))
+
+
+def _told(about: bytes) -> list[str]:
+    """Returns the parts of the text of `told` in ``_common.lua``; the last one may be anything."""
+    return about.decode().split("\n", _PARTS - 1)
 
 
 def log_of(session_id: str, reply: Any) -> Log | None:

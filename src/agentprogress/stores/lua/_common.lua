@@ -43,17 +43,16 @@ local function load()
   return meta
 end
 
--- What is told of it, in the order in which _redis_replies.py reads it.
+-- What is told of it, in the order in which _redis_replies.py reads it. Most of it in one text: a
+-- client takes longer over many small answers. Only the last part of that may be anything.
 local function told(meta, details)
-  local left = false
-  if meta.lease then
-    left = int(meta.lease - NOW)
-  end
-  return {
-    meta.epoch, meta.status, meta.attempt, meta.fence, meta.head, meta.oldest, meta.owner,
-    meta.created, meta.ended_at, left, meta.stalled, meta.gone and 1 or 0, details or '',
-    meta.lease, redis.call('PTTL', meta.ended and DETAILS or META), meta.ttl,
-  }
+  local left = meta.lease and int(meta.lease - NOW) or ''
+  local about = table.concat({
+    meta.epoch, meta.status, int(meta.attempt), int(meta.fence), int(meta.head), int(meta.oldest),
+    meta.created, meta.ended_at or '', left, meta.gone and '1' or '0', meta.lease or '',
+    int(redis.call('PTTL', meta.ended and DETAILS or META)), int(meta.ttl), meta.stalled,
+  }, '\n')
+  return {about, meta.owner, details or ''}
 end
 
 -- Whether the log is what the meta says. It is not where somebody has deleted keys.
