@@ -1,6 +1,7 @@
 """A producer with idle sessions in a store.
 
-Arguments: the store's URL, the sessions. It tells their ids and the memory of one.
+Arguments: the store's URL, the sessions. It tells their ids, the memory of one, and how many there
+are in all.
 """
 
 import os
@@ -33,11 +34,12 @@ def main(url: str, sessions: int) -> None:
         return made
 
     # One alone is no measurement of memory, but of what it costs to be there.
-    if sessions > 1:
-        open_sessions(WARM_UP)
+    warm_up = WARM_UP if sessions > 1 else 0
+    open_sessions(warm_up)
     before = collected_bytes()
     ids = [session.id for session in open_sessions(sessions)]
-    answer({"ids": ids, "bytes": (collected_bytes() - before) / sessions})
+    one = (collected_bytes() - before) / sessions
+    answer({"ids": ids, "bytes": one, "stored": warm_up + sessions})
     wait()
     # Leaving so many sessions one by one takes long and is not what is measured.
     os._exit(0)

@@ -17,9 +17,9 @@ CALLS = Target(1.0)
 class Crowd:
     """A process with idle sessions, and one that follows them."""
 
-    holder: Probe
     follower: Probe
     session_bytes: float
+    stored: int
     replica_bytes: float
     connections: int
     """Of the process that follows."""
@@ -84,7 +84,7 @@ def measure(place: Place, sessions: int, seconds: float, found: Found) -> None:
         found.replica.append(crowd.replica_bytes)
         found.connections.append(crowd.connections)
         if isinstance(place, Server):
-            found.stored.append((place.memory_bytes() - before) / sessions)
+            found.stored.append((place.memory_bytes() - before) / crowd.stored)
         calls, cpu = watched(place, crowd, seconds)
         found.calls_of_many.append(calls)
         found.many.append(cpu)
@@ -100,7 +100,7 @@ def idle_crowd(place: Place, sessions: int) -> Iterator[Crowd]:
         with probe("idle_followers", url, *held["ids"]) as follower:
             replica_bytes = follower.answer()
             there = place.connections() if isinstance(place, Server) else 0
-            yield Crowd(holder, follower, held["bytes"], replica_bytes, there - others)
+            yield Crowd(follower, held["bytes"], held["stored"], replica_bytes, there - others)
 
 
 def watched(place: Place, crowd: Crowd, seconds: float) -> tuple[float, float]:
