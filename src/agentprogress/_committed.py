@@ -138,6 +138,8 @@ class Committed(SessionRecord):
         self._settled()
 
     def _know(self, stored: Stored) -> None:
+        if stored.fence < self.stored.fence:
+            return  # it was read before the present owner came
         self.stored = stored
         self._heard_at = self._hub.clock.monotonic()
         if not self.owned:

@@ -78,11 +78,6 @@ class Committer:
         self._errands.append(errand)
         self.worker.wake()
 
-    @property
-    def idle(self) -> bool:
-        """True when there is nothing to be stored."""
-        return not (self._ready or self._ticks or self._errands)
-
     # One turn
 
     def forked(self) -> None:
@@ -120,19 +115,17 @@ class Committer:
         if not batch:
             return
         self._commit_at = now + self._settings.commit_interval
+        asks: dict[Replica, Ask] = {}
         try:
             answers = self._store.append([append for _, append in batch])
-        except StoreUnavailable:
-            self._ready.extend(replica for replica, _ in batch)
-            raise
-        asks = [
-            (replica, replica.answered(answer))
-            for (replica, _), answer in zip(batch, answers, strict=True)
-        ]
-        for replica, _ in batch:
-            self._ready.append(replica)  # it may have more; it is free to have nothing
-            self._urgent = self._urgent or len(replica.sending) > 0
-        for replica, ask in asks:
+            for (replica, _), answer in zip(batch, answers, strict=True):
+                asks[replica] = replica.answered(answer)
+        finally:
+            # Whatever has happened: they may have more, or the same once again.
+            for replica, _ in batch:
+                self._ready.append(replica)
+                self._urgent = self._urgent or (replica in asks and len(replica.sending) > 0)
+        for replica, ask in asks.items():
             self._help(replica, ask)
 
     def _gather(self, now: float) -> list[tuple[Replica, Append]]:
@@ -154,11 +147,10 @@ class Committer:
             try:
                 if replica.claim is not None:
                     self._claim(replica)
-            except StoreUnavailable:
-                self._ready.append(replica)
-                self._ready.extend(batch)
+                made = replica.next_append(now)
+            except BaseException:
+                self._ready.extend((*batch, replica))
                 raise
-            made = replica.next_append(now)
             if isinstance(made, Append):
                 batch[replica] = made
             elif isinstance(made, Later):
@@ -189,7 +181,9 @@ class Committer:
         """Starts over in another epoch: the store has lost what it had, or a part of it."""
         found = self._store.find(replica.id)
         if found is not None and (found.gone or found.epoch != replica.epoch):
-            replica.lose(fenced=True)
+            self._sessions.refresh([replica])
+            if replica.owned:
+                replica.lose(fenced=True)
             return
         expected = None if found is None else Expected(found.epoch, found.fence, found.status)
         _logger.warning(
@@ -202,8 +196,12 @@ class Committer:
 
     def _run_errands(self) -> None:
         while self._errands:
-            self._errands[0]()
-            self._errands.popleft()
+            errand = self._errands.popleft()
+            try:
+                errand()
+            except StoreUnavailable:
+                self._errands.appendleft(errand)
+                raise
 
     # An outage
 

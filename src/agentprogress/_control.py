@@ -216,7 +216,11 @@ class Control:
         """Returns the mark of an answer that is still in the history."""
         for frame in replica.locked(lambda history: history.find(b'"input.resolved"')):
             event = from_json(frame)
-            if event["type"] == "input.resolved" and event["request_id"] == request_id:
+            if (event["type"], event.get("request_id"), event.get("outcome")) == (
+                "input.resolved",
+                request_id,
+                Outcome.ANSWERED,
+            ):
                 return b64encode(digest(event.get("value"))).decode()
         return None
 

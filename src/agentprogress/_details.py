@@ -10,7 +10,6 @@ from pydantic_core import from_json
 
 from ._core.jsonable import encode_json, plain_value
 from ._life import Life
-from .errors import InvalidEvent
 
 __all__ = ["decode_details", "encode_details"]
 
@@ -25,11 +24,7 @@ def encode_details(life: Life, describe: Callable[[Any], str]) -> bytes:
     """Returns what is to be stored; what has no JSON form becomes its description."""
     kept: dict[str, Any] = {name: getattr(life, name) for name in (*_TEXTS, *_NUMBERS)}
     for name in _VALUES:
-        value = getattr(life, name)
-        try:
-            kept[name] = plain_value(value, _MOST_ITEMS, describe)
-        except InvalidEvent:  # it refers to itself, say
-            kept[name] = describe(value)
+        kept[name] = plain_value(getattr(life, name), _MOST_ITEMS, describe)
     kept["control_hash"] = b64encode(life.control_hash).decode()
     return encode_json({name: value for name, value in kept.items() if value is not None})
 

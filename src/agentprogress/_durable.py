@@ -366,12 +366,17 @@ class DurableSessions(Backing):
     def stop(self, timeout: float) -> None:
         """Stores what there is to store, at most so many seconds, and ends the threads."""
         deadline = self.clock.monotonic() + timeout
+
+        def left() -> float:
+            return max(0.0, deadline - self.clock.monotonic())
+
         for replica in self.replicas.all():
-            self.stored_sync(replica, max(0.0, deadline - self.clock.monotonic()))
-        self.committer.worker.stop(timeout)
-        self._caller.stop(timeout)
+            self.stored_sync(replica, left())
+        # A thread that waits for the store itself is not waited for: it is a daemon.
+        self.committer.worker.stop(left())
+        self._caller.stop(left())
         self._call_all_back()
-        self.listening.stop(timeout)
+        self.listening.stop(left())
         self.store.close()
 
 

@@ -13,7 +13,7 @@ from ._host import Host
 from ._record import SessionRecord
 from ._replica import Replica
 from ._wakeup import LoopRef, Wakeup
-from .errors import SessionConflict, StoreUnavailable
+from .errors import SessionConflict, SessionEnded, StoreUnavailable
 
 if TYPE_CHECKING:
     from ._engine import Engine
@@ -38,8 +38,9 @@ class Flushing:
         """See `ProgressSession.flush`."""
         durable = self._engine.durable
         if durable is not None and isinstance(record, Replica):
-            seconds = self._settings.store_wait
-            _refuse_unstored(record, done=await durable.stored(record, seconds), seconds=seconds)
+            seconds, before = self._settings.store_wait, record.given_up
+            done = await durable.stored(record, seconds)
+            _refuse_unstored(record, before, done=done, seconds=seconds)
         else:
             record.commit()
         # A producer that flushes now and then lets the loop go on, whether or not anybody follows.
@@ -74,7 +75,9 @@ class Flushing:
         """See `ProgressSession.flush_sync`."""
         durable = self._engine.durable
         if durable is not None and isinstance(record, Replica):
-            _refuse_unstored(record, done=durable.stored_sync(record, timeout), seconds=timeout)
+            before = record.given_up
+            done = durable.stored_sync(record, timeout)
+            _refuse_unstored(record, before, done=done, seconds=timeout)
         else:
             record.commit()
         host = self._engine.live_host()
@@ -104,9 +107,11 @@ class Flushing:
             _tell_unstored(record, done=durable.stored_sync(record, seconds), seconds=seconds)
 
 
-def _refuse_unstored(record: Replica, *, done: bool, seconds: float) -> None:
+def _refuse_unstored(record: Replica, before: int, *, done: bool, seconds: float) -> None:
     if record.fenced:
         raise SessionConflict(record.id, record.status, "Another owner has taken it.")
+    if record.given_up != before:
+        raise SessionEnded(record.id, record.status)
     if not done:
         raise StoreUnavailable(f"The store did not take all events within {seconds:g} s.")
 

@@ -5,6 +5,7 @@ Uses ``jsonschema`` where it is installed; where it is not, the job itself check
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, cast
 
 from .settings import Settings
@@ -19,19 +20,22 @@ def problems_with(value: Any, schema: Any, settings: Settings) -> list[str]:
     try:
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
     except ImportError:
         return []
     known = cast("dict[str, Any]", schema)
+    # An empty registry: what a schema refers to is never fetched.
+    nothing: Any = Registry()
+    validator: Any = Draft202012Validator(known, registry=nothing)
     try:
         Draft202012Validator.check_schema(known)
-    except SchemaError:
+        errors = list(islice(validator.iter_errors(value), settings.max_requests))
+    except (SchemaError, Unresolvable):
         return []
-    problems: list[str] = []
-    validator: Any = Draft202012Validator(known)
-    for error in validator.iter_errors(value):
-        where = ".".join(str(part) for part in error.absolute_path)
-        problem = f"{where}: {error.message}" if where else error.message
-        problems.append(problem[: settings.max_string_chars].rstrip("."))
-        if len(problems) >= settings.max_requests:
-            break
-    return problems
+    return [_sentence(error)[: settings.max_string_chars].rstrip(".") for error in errors]
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    return f"{where}: {error.message}" if where else str(error.message)

@@ -45,6 +45,7 @@ class Replica(Committed):
     Attributes:
         sending: what a producer here has still to bring into the log.
         fenced: whether another process took the session from this one.
+        given_up: how many events were to be stored when that, or the session's end, came first.
         pinned: it is held although nobody follows it: it was suspended here.
         claim: by which the session is made; None once it is there.
         loop: the event loop that its producer was begun in; None where none was running.
@@ -52,6 +53,7 @@ class Replica(Committed):
 
     __slots__ = (
         "_lost_types",
+        "_not_before",
         "_outgoing",
         "_sent_at",
         "_stored_log",
@@ -59,6 +61,7 @@ class Replica(Committed):
         "_urgent",
         "claim",
         "fenced",
+        "given_up",
         "loop",
         "pinned",
         "sending",
@@ -70,11 +73,12 @@ class Replica(Committed):
         super().__init__(stored, hub, life, owned=owned)
         self.sending = Sending()
         self.fenced = False
+        self.given_up = 0
         self.pinned = False
         self.claim: Claim | None = None
         self.loop: LoopRef | None = None
         self._outgoing = outgoing
-        self._sent_at = -inf
+        self._sent_at = self._not_before = -inf
         self._lost_types: dict[str, int] = {}
         self._stored_log = StoredLog(stored.oldest)
         self._touched = False
@@ -215,6 +219,9 @@ class Replica(Committed):
 
         def act() -> Append | Later | None:
             self._touched = False
+            if now < self._not_before:
+                self._touched = True
+                return Later(self._not_before)
             if self.sending.flight is None and not self._is_due(now):
                 self._touched = True
                 return Later(self._sent_at + self._hub.settings.delivery_interval)
@@ -281,6 +288,9 @@ class Replica(Committed):
         if answer.why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
         if answer.why is Refusal.FULL:
+            if not self.owned:  # another process has to cut the log, and takes its time
+                settings = self._hub.settings
+                self._not_before = self._hub.clock.monotonic() + settings.delivery_interval
             return Ask.TRIM
         if answer.why is Refusal.MOVED:
             self._turn(self._make_anew, _nothing)
@@ -324,6 +334,7 @@ class Replica(Committed):
             self._collect()
             dropped, barriers = self.sending.give_up()
             self.dropped += dropped
+            self.given_up += dropped
             self.fence += self.owned
             self.fenced = self.fenced or lost
             self.owned = False
@@ -340,7 +351,7 @@ class Replica(Committed):
         super().supersede(successor)
 
     def _know(self, stored: Stored) -> None:
-        if self.owned and stored.fence != self.stored.fence:
+        if self.owned and stored.fence > self.stored.fence:
             # No append was refused yet, but the next one would be.
             self._later_do(lambda: self.lose(fenced=True))
         super()._know(stored)
@@ -352,6 +363,12 @@ class Replica(Committed):
         whole = super()._absorb(first, entries)
         self._stored_log.grow(entries[max(0, before + 1 - first) :])
         return whole
+
+    def _arrive(self, status: SessionStatus, event: dict[str, Any]) -> None:
+        super()._arrive(status, event)
+        if self.pinned and status is not SessionStatus.WAITING:  # it goes on elsewhere, or is over
+            self.pinned = False
+            self._later_do(lambda: self._outgoing.used(self))
 
     def _be_ended(self, callbacks: Iterable[Callable[[], object]]) -> None:
         self.lose()

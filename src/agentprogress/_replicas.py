@@ -66,9 +66,11 @@ class Replicas:
     def drop(self, session_id: str) -> None:
         """The store does not know a session any more: those who follow it are told."""
         with self._lock:
-            replica = self._held.pop(session_id, None)
-            if replica is None:
+            replica = self._held.get(session_id)
+            # One that has begun here since the store was asked is none of those.
+            if replica is None or replica.owned or replica.claim is not None:
                 return
+            del self._held[session_id]
             self._idle.pop(replica, None)
         self._listening.unfollow(replica)
         replica.disappear()

@@ -37,7 +37,7 @@ class Worker:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = 0
-        self._stopping = False
+        self._stop = threading.Event()
 
     @property
     def here(self) -> bool:
@@ -59,14 +59,15 @@ class Worker:
         with self._starting:
             if self._pid == os.getpid():
                 return
-            if self._pid:  # a fork copies what a thread holds, but not the thread
-                self._event = threading.Event()
-                self._event.set()
-            self._stopping = False
             self._pid = os.getpid()
+            # Of this thread alone: neither one that a fork has left behind nor one that outlives
+            # its `stop` shares them.
+            self._event, self._stop = threading.Event(), threading.Event()
+            self._event.set()
             begun = threading.Event()
+            arguments = begun, self._event, self._stop
             self._thread = threading.Thread(
-                target=self._run, args=(begun, self._event), name=self._name, daemon=True
+                target=self._run, args=arguments, name=self._name, daemon=True
             )
             self._thread.start()
             begun.wait()
@@ -81,7 +82,7 @@ class Worker:
         thread = self._thread
         if thread is None or self._pid != os.getpid():
             return
-        self._stopping = True
+        self._stop.set()
         self._event.set()
         if interrupt is not None:
             interrupt()
@@ -90,15 +91,15 @@ class Worker:
         self._thread = None
         self._pid = 0
 
-    def _run(self, begun: threading.Event, event: threading.Event) -> None:
+    def _run(self, begun: threading.Event, event: threading.Event, stop: threading.Event) -> None:
         with self._clock.at_work():
             begun.set()
-            while not self._stopping:
+            while not stop.is_set():
                 event.clear()
                 try:
                     deadline = self._turn()
                 except Exception:
                     _logger.exception("%s failed; it goes on", self._name)
                     deadline = self._clock.monotonic() + _PAUSE
-                if not self._stopping:
+                if not stop.is_set():
                     self._clock.wait_in_thread(event, deadline)

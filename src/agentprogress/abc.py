@@ -218,6 +218,11 @@ class Append:
     details: bytes | None = None
     ending: Ending | None = None
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the log's bounds apply to it; see `Refusal.FULL`."""
+        return self.once is None and self.ending is None
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -258,7 +263,9 @@ class Refusal(StrEnum):
     MOVED = "moved"
     """The head is not where it had to be."""
     FULL = "full"
-    """The log is at four times a bound: its owner has to trim it first."""
+    """The log is at four times a bound: its owner has to trim it first. Never for an `Append` with
+    a `once` key or an ending: those are few, and must not depend on an owner who may be gone.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,8 +408,9 @@ class Store(ABC):
     - **One end.** After an append with an `Ending` nothing is appended to its epoch.
     - **Time.** Leases and times to live are counted on the store's own clock. What has expired is
       not to be seen any more, whether or not it was swept.
-    - **Bounds.** The log is the owner's to trim. An append that would find more than four times
-      `max_history_events`, or four times `max_history_bytes`, is refused as `Refusal.FULL`.
+    - **Bounds.** The log is the owner's to trim. An append that finds more than four times
+      `max_history_events`, or four times `max_history_bytes`, is refused as `Refusal.FULL` where
+      the bounds apply to it.
 
     Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; what
     the call was to do may have been done or not.

@@ -242,7 +242,9 @@ class SessionRegistry:
 
         For resuming it, e.g. ``registry.start(job, session_id=info.id, existing="resume")``. The
         callback runs in whatever thread settles the question; it may be used as a decorator. A
-        question that a running job waits for calls nobody.
+        question that a running job waits for calls nobody. Where sessions live in a store, one
+        process of all that have a callback calls it: in a task of its loop, or, where none runs, in
+        a thread of its own.
 
         Raises:
             TypeError: the callback is a coroutine function.

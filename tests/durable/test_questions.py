@@ -202,8 +202,9 @@ async def test_a_question_expires_for_everybody(site: Sites) -> None:
     await asked(here, job)
     await here.clock.advance(11)
     assert isinstance(job.error, InputExpired)
-    with pytest.raises(InputSettled):
-        here.there.answer("job", "q", 1)
+    for late in (1, None):
+        with pytest.raises(InputSettled):
+            here.there.answer("job", "q", late)
     assert outcomes(here) == ["expired"]
 
 

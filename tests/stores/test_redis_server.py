@@ -119,6 +119,18 @@ def test_a_wrong_password_is_a_mistake_of_who_set_it(
         wrong.find("s")
 
 
+def test_a_command_that_a_user_may_not_run_is_no_damage(
+    start_engine: StartEngine, make_store: MakeStore
+) -> None:
+    engine = start_engine()
+    with engine.client() as client:
+        ask(client, "ACL", "SETUSER", "progress", "on", ">secret", "~*", "&*", "+@all", "-xadd")
+    store = make_store(engine.url.replace("redis://", "redis://progress:secret@"))
+    assert store.claim(claim("s"))
+    with pytest.raises(StoreUnavailable, match=r"xadd|can't run"):
+        store.append([append(*events(1))])
+
+
 def test_nobody_there_is_unavailable(start_engine: StartEngine, make_store: MakeStore) -> None:
     engine = start_engine()
     engine.stop()

@@ -139,7 +139,7 @@ class MemorySession:
             (append.only and self.status not in append.only, Refusal.STATUS),
             (not lapsed, Refusal.STATUS),
             (append.at_head not in (None, self.head), Refusal.MOVED),
-            (self._is_full(settings), Refusal.FULL),
+            (append.is_bounded and self._is_full(settings), Refusal.FULL),
         )
         return next((why for applies, why in checks if applies), None)
 

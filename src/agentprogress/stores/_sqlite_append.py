@@ -72,7 +72,7 @@ def _not_now(append: Append, row: Row, now: float, limits: Settings) -> Refusal 
         return Refusal.STATUS
     if append.at_head is not None and append.at_head != row.head:
         return Refusal.MOVED
-    return Refusal.FULL if _is_full(row, limits) else None
+    return Refusal.FULL if append.is_bounded and _is_full(row, limits) else None
 
 
 def _is_full(row: Row, limits: Settings) -> bool:

@@ -53,8 +53,15 @@ _MAX_CONNECTIONS = 4
 _TIMEOUT = 5.0
 
 _NO_RIGHT = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
-# Answers of the server to any script, whosever it is.
-_NOT_THE_SCRIPT = ("BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE")
+# Answers of the server to any script, whosever it is; the last two where our user may not run it.
+_NOT_THE_SCRIPT = (
+    "BUSY",
+    "MISCONF",
+    "NOREPLICAS",
+    "UNKILLABLE",
+    "ACL failure",
+    "The user executing the script",
+)
 
 
 # redis-py's own types are partial, and others with each version.

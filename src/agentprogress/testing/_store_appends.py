@@ -282,6 +282,17 @@ class RefusalTests(StoreCase):
         assert store.trim(Trim("s", EPOCH, 1, 10, b"base"))
         assert self.add(store, append(event(1))) == Appended(25, 25)
 
+    def test_what_is_written_once_and_an_end_do_not_wait_for_a_cut(
+        self, open_store: Callable[[Settings], Store]
+    ) -> None:
+        store = open_store(Settings(max_history_events=5))
+        self.begin(store)
+        self.add(store, append(*events(21)))
+        assert self.refused(store, append(event(1))).why is Refusal.FULL
+        assert self.add(store, append(event(1), once="cancel")) == Appended(22, 22)
+        self.end(store)
+        assert self.found(store).status.ended
+
     def test_a_log_beyond_four_times_its_bytes_has_to_be_cut(
         self, open_store: Callable[[Settings], Store]
     ) -> None:

@@ -207,7 +207,7 @@ class Oracle:
             why.append("status")
         if append.at_head is not None and append.at_head != view.head:
             why.append("moved")
-        if len(view.entries) > full:
+        if len(view.entries) > full and append.once is None and append.ending is None:
             why.append("full")
         return why[0] if why else None
 

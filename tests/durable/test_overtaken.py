@@ -1,0 +1,135 @@
+"""What comes too late, or from something that is broken, and must not undo what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import pytest
+
+from agentprogress.errors import SessionConflict, SessionEnded
+
+from .kit import Site, durable, held, kill, replica_of
+
+async_test = pytest.mark.anyio
+
+Sites = Callable[..., Site]
+
+
+def fail() -> NoReturn:
+    raise RuntimeError("a fault of the store's own")
+
+
+def test_what_was_read_before_a_take_over_does_not_end_it(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    there = job.store.there("job")
+    replica_of(job.here).know(replace(there, fence=there.fence - 1))
+    session.log("still mine")
+    session.flush_sync()
+    assert session.dropped == 0
+
+
+def test_what_was_read_after_a_take_over_does(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    there = job.store.there("job")
+    replica_of(job.here).know(replace(there, fence=there.fence + 1))
+    with pytest.raises(SessionConflict):
+        session.flush_sync()
+
+
+def test_a_session_that_begins_while_somebody_finds_none_is_kept(site: Sites) -> None:
+    job = site()
+    job.session()
+    durable(job.here).replicas.drop("job")
+    assert held(job.here) == ["job"]
+
+
+def test_a_fault_of_the_store_is_not_the_end_of_what_was_to_be_stored(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    session = job.session()
+    job.clock.settle_sync()
+    job.store.meanwhile("append", fail)
+    session.log("not lost")
+    job.clock.advance_sync(2)
+    assert b"not lost" in job.store.entries("job")[-1]
+    assert "committer failed" in caplog.text
+
+
+def test_an_errand_that_fails_is_not_run_for_ever(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    session = job.session()
+    ran: list[None] = []
+
+    def errand() -> None:
+        ran.append(None)
+        fail()
+
+    durable(job.here).committer.run_soon(errand)
+    job.clock.advance_sync(30)
+    session.flush_sync()
+    assert len(ran) == 1
+    assert job.store.renewed
+    assert "committer failed" in caplog.text
+
+
+def test_a_flush_says_when_somebody_else_has_ended_the_session(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    job.clock.settle_sync()
+    job.store.meanwhile("append", lambda: job.there.delete("job"))
+    session.log("too late")
+    with pytest.raises(SessionEnded):
+        session.flush_sync()
+
+
+def test_who_helps_a_dead_producer_does_not_storm_the_store(site: Sites) -> None:
+    job = site(max_history_events=2, lost_after=None)
+    session = job.session()
+    helper = job.there.attach("job")
+    kill(job.here)
+    for number in range(20):
+        helper.log(f"{number}")
+        job.clock.advance_sync(0.1)
+    assert session.status == "running"
+    assert len(job.store.entries("job")) == 9
+    before = job.store.commits
+    job.clock.advance_sync(2)
+    assert 1 <= job.store.commits - before <= 51
+
+
+class Fickle(dict[str, Any]):
+    """A value that can be read when the session begins, and never again."""
+
+    reads = 0
+
+    def items(self) -> Any:
+        self.reads += 1
+        if self.reads > 1:
+            raise RuntimeError("not now")
+        return super().items()
+
+
+def test_a_private_value_that_fails_later_harms_nobody(site: Sites) -> None:
+    job = site()
+    with job.here.open(session_id="job", private=Fickle(a=1)) as session:
+        session.log("stored")
+    assert b"stored" in b"".join(job.store.entries("job"))
+    assert job.there.get("job").status == "completed"
+
+
+@async_test
+async def test_a_suspended_session_is_let_go_when_it_goes_on_elsewhere(site: Sites) -> None:
+    job = site(replica_ttl=10)
+    with job.here.open(session_id="job") as session:
+        session.suspend("Deploy?")
+    with job.there.open(session_id="job", existing="resume"):
+        assert held(job.here) == ["job"]
+        await job.clock.advance(30)
+        assert held(job.here) == []
