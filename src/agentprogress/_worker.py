@@ -40,11 +40,6 @@ class Worker:
         self._stop = threading.Event()
 
     @property
-    def here(self) -> bool:
-        """True in the thread itself."""
-        return threading.current_thread() is self._thread
-
-    @property
     def running(self) -> bool:
         """True while this process has the thread."""
         return self._pid == os.getpid()

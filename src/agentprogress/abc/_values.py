@@ -1,71 +1,28 @@
-"""Contracts that other parts are written against: a clock, and a durable store of sessions."""
+"""What a store is asked and answers: frozen values."""
 
 from __future__ import annotations
 
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
 
-import anyio
-
-from ._core.states import SessionStatus
+from .._core.states import SessionStatus
 
 __all__ = [
     "Append",
     "Appended",
     "Claim",
-    "Clock",
     "Ending",
     "Expected",
     "Lease",
-    "Listener",
     "Log",
     "Overdue",
     "Position",
     "Refusal",
     "Refused",
-    "SessionStatus",
-    "Store",
     "Stored",
     "Trim",
 ]
-
-
-class Clock(ABC):
-    """Two clocks and the one way to wait: wall time for records, monotonic time for deadlines."""
-
-    @abstractmethod
-    def wall(self) -> float:
-        """Returns seconds since 1970-01-01 UTC."""
-
-    @abstractmethod
-    def monotonic(self) -> float:
-        """Returns seconds that never run backwards, from an unspecified start."""
-
-    @abstractmethod
-    async def wait(self, event: anyio.Event, deadline: float | None) -> None:
-        """Waits for an event.
-
-        Args:
-            event: what to wait for.
-            deadline: monotonic time at which to return without it; None to wait for ever.
-        """
-
-    def wait_in_thread(self, event: threading.Event, deadline: float | None) -> None:
-        """Waits for an event in a thread without a loop; the arguments are those of `wait`."""
-        left = None if deadline is None else max(0.0, deadline - self.monotonic())
-        event.wait(left if left is None else min(left, threading.TIMEOUT_MAX))
-
-    def at_work(self) -> AbstractContextManager[None]:
-        """Marks a time in which a thread of the library is busy; a clock that is moved waits."""
-        return nullcontext()
-
-
-# A store's values
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,174 +302,3 @@ class Overdue:
 
     session: Stored
     stamp: str
-
-
-class Listener(ABC):
-    """Wake-ups from other processes. Used by one thread, but for `interrupt`.
-
-    It only wakes: what is true is read from the store. A wake-up may be lost or come for nothing.
-    """
-
-    @abstractmethod
-    def follow(self, session_ids: Collection[str]) -> None:
-        """Asks for wake-ups of these sessions too, from now on.
-
-        Raises:
-            StoreUnavailable: the store cannot be reached; nothing is followed any more.
-        """
-
-    @abstractmethod
-    def unfollow(self, session_ids: Collection[str]) -> None:
-        """Asks for no more wake-ups of these; unknown ones are ignored.
-
-        Raises:
-            StoreUnavailable: as `follow`.
-        """
-
-    @abstractmethod
-    def wait(self, timeout: float) -> Mapping[str, str] | None:
-        """Waits for wake-ups.
-
-        Args:
-            timeout: seconds, at most so long.
-
-        Returns:
-            By id the sessions that were woken, each with the cursor of its head that came with the
-            wake-up, or ``""``; none after the timeout or `interrupt`. None when wake-ups may have
-            been lost, or the store cannot tell whose they are: any session may have news.
-
-        Raises:
-            StoreUnavailable: the store cannot be reached; nothing is followed any more.
-        """
-
-    @abstractmethod
-    def interrupt(self) -> None:
-        """Makes `wait` return now, or at once when it is called next; from any thread."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Lets go of what it holds."""
-
-
-class Store(ABC):
-    """Keeps sessions for several processes, or across restarts.
-
-    A store is plain synchronous code: no event loop, no thread of its own. The library calls it
-    from several threads at once, and never from a thread that runs an event loop where that can be
-    avoided. It decides nothing about sessions beyond what stands here:
-
-    - **Atomic.** A claim, an append, a trim happens wholly or not at all, and before the call
-      returns it is as durable as the store can make it. A read sees one moment.
-    - **Seqs.** Entries of one epoch are numbered without a hole from ``base_seq + 1``.
-    - **Fences.** What carries an older fence than the stored one changes nothing.
-    - **One end.** After an append with an `Ending` nothing is appended to its epoch.
-    - **Time.** Leases and times to live are counted on the store's own clock. What has expired is
-      not to be seen any more, whether or not it was swept.
-    - **Bounds.** The log is the owner's to trim. An append that finds more than four times
-      `max_history_events`, or four times `max_history_bytes`, is refused as `Refusal.FULL` where
-      the bounds apply to it.
-
-    Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; what
-    the call was to do may have been done or not.
-
-    Attributes:
-        scheme: of the URLs that name it.
-    """
-
-    scheme: ClassVar[str]
-
-    @abstractmethod
-    def connect(self) -> None:
-        """Makes sure that the store is there and fit for use; harmless when it was done before.
-
-        Raises:
-            StoreUnavailable: it cannot be reached.
-            InvalidSettings: it is there, but must not be used as it is, and why.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Lets go of connections; the next call makes new ones."""
-
-    @abstractmethod
-    def find(self, session_id: str) -> Stored | None:
-        """Returns what is known of an id, a tombstone included."""
-
-    @abstractmethod
-    def claim(self, claim: Claim) -> bool:
-        """Makes, takes over or starts over a session; False when what was expected is not there."""
-
-    @abstractmethod
-    def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
-        """Appends to any number of logs, in their order, each on its own; an answer for each.
-
-        Where `StoreUnavailable` is raised, any of them may have been done: they are to be appended
-        again as they were, and are told apart by `producer_seq` and `once`.
-        """
-
-    @abstractmethod
-    def read(self, positions: Sequence[Position]) -> list[Log | None]:
-        """Reads any number of logs; None for a session that is not there, a `Log` for a tombstone.
-
-        After `history_ttl` the log of an ended session has no entries: its base is the final state.
-        """
-
-    @abstractmethod
-    def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
-        """Returns what is known of each, cheaply: `details` may be empty."""
-
-    @abstractmethod
-    def trim(self, trim: Trim) -> bool:
-        """Cuts a log; False when the epoch or the fence is another one, or the cut is none."""
-
-    @abstractmethod
-    def renew(self, leases: Sequence[Lease]) -> list[bool]:
-        """Renews leases in one call; False for each whose epoch, fence or state is another one.
-
-        Only a running session's is renewed; `ttl` 0 gives it up, so that it has run out. Followers
-        are woken where `stalled` has changed.
-        """
-
-    @abstractmethod
-    def overdue(self, age: float, most: int) -> list[Overdue]:
-        """Returns sessions whose lease has run out: somebody has to end them.
-
-        Args:
-            age: seconds since when a running session's lease must have run out; a pending one's
-                only has to have.
-            most: at most so many, the longest overdue first.
-        """
-
-    @abstractmethod
-    def result(self, session_id: str) -> bytes | None:
-        """Returns the encoded result, while it is kept."""
-
-    @abstractmethod
-    def delete(self, session_id: str, ttl: float) -> bool:
-        """Removes an ended session at once and leaves a tombstone; False when none has ended.
-
-        Args:
-            session_id: which one.
-            ttl: seconds for which the tombstone is kept.
-        """
-
-    @abstractmethod
-    def list(
-        self, *, owner: str | None, status: str | None, limit: int, after: str | None
-    ) -> list[Stored]:
-        """Returns sessions in the order of their creation, without tombstones.
-
-        Args:
-            owner: only this owner's; None: everybody's.
-            status: only those in this state.
-            limit: at most so many.
-            after: an id: only what was created after it; an unknown one gives nothing.
-        """
-
-    @abstractmethod
-    def sweep(self, most: int) -> int:
-        """Removes what has expired and is still there, at most so many; returns how many."""
-
-    @abstractmethod
-    def listen(self) -> Listener:
-        """Returns a new listener for the calling thread."""
