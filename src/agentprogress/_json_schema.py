@@ -26,11 +26,11 @@ def problems_with(value: Any, schema: Any, settings: Settings) -> list[str]:
         return []
     known = cast("dict[str, Any]", schema)
     # An empty registry: what a schema refers to is never fetched.
-    nothing: Any = Registry()
-    validator: Any = Draft202012Validator(known, registry=nothing)
+    nothing = cast("Any", Registry)()
+    validator = cast("Any", Draft202012Validator(known, registry=nothing))
     try:
         Draft202012Validator.check_schema(known)
-        errors = list(islice(validator.iter_errors(value), settings.max_requests))
+        errors: list[Any] = list(islice(validator.iter_errors(value), settings.max_requests))
     except (SchemaError, Unresolvable):
         return []
     return [_sentence(error)[: settings.max_string_chars].rstrip(".") for error in errors]
