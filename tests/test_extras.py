@@ -67,7 +67,7 @@ def test_answers_are_checked_across_processes_where_the_schema_extra_is_installe
     done = run(
         absent,
         "from agentprogress import Settings\n"
-        "from agentprogress._json_schema import problems_with\n"
+        "from agentprogress._durable.json_schema import problems_with\n"
         "print(len(problems_with('no', {'type': 'integer'}, Settings())))",
     )
     assert (done.stdout, done.stderr) == (f"{problems}\n", "")

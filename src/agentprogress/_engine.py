@@ -15,16 +15,16 @@ from ._core.encode import Encoder, Redact
 from ._core.frames import retry_window
 from ._core.states import SessionStatus
 from ._describing import SessionOptions
-from ._draining import Draining
-from ._durable import DurableSessions
+from ._durable.replica import Replica
+from ._durable.sessions import DurableSessions
 from ._flushing import Flushing
 from ._host import Host
-from ._in_process import InProcess
+from ._in_process.held import LocalSessions
+from ._in_process.sessions import InProcess
 from ._inputs import Question
-from ._local import LocalSessions
 from ._producer import Producer
 from ._record import Joined, SessionRecord, SubscriberBase
-from ._replica import Replica
+from ._shutdown import Shutdown
 from ._wakeup import LoopRef, Wakeup
 from .abc import Clock, Store
 from .errors import TooManySubscribers, WrongLoop
@@ -88,7 +88,7 @@ class Engine:
         )
         self.on_shutdown: OnShutdown = on_shutdown
         self.flushing = Flushing(self)
-        self.shutdown = Draining(self)
+        self.shutdown = Shutdown(self)
         self._host: Host | None = None
         self._jobs: dict[SessionRecord, Job] = {}
         self._jobless: Wakeup | None = None
@@ -214,7 +214,7 @@ class Engine:
     @property
     def store_available(self) -> bool:
         """False while the store cannot be reached."""
-        return self.durable is None or self.durable.line.down is None
+        return self.durable is None or self.durable.reachability.down is None
 
     async def connect(self) -> None:
         """Makes sure that the store is there; see `DurableSessions.connect`."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ._durable.replica import Replica
 from ._host import Host
 from ._record import SessionRecord
-from ._replica import Replica
 from ._wakeup import LoopRef, Wakeup
 from .errors import SessionConflict, SessionEnded, StoreUnavailable
 

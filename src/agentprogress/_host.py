@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ._local import LocalSessions
+from ._in_process.held import LocalSessions
 from ._record import SessionRecord, SubscriberBase
 from ._wakeup import LoopRef, Wakeup
 from .abc import Clock

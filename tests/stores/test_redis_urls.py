@@ -7,8 +7,8 @@ import traceback
 import pytest
 
 from agentprogress.errors import InvalidSettings, StoreUnavailable
-from agentprogress.stores._redis_fitness import risk_of
-from agentprogress.stores._redis_url import Options, options_of, target_of
+from agentprogress.stores._redis.fitness import risk_of
+from agentprogress.stores._redis.url import Options, options_of, target_of
 from agentprogress.stores.redis import RedisStore
 
 _GOOD = {

@@ -14,7 +14,7 @@ import pytest
 from agentprogress import Settings
 from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
-from agentprogress.stores._sqlite_schema import STEPS, prepare
+from agentprogress.stores._sqlite.schema import STEPS, prepare
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import append, at_once, claim, event
 

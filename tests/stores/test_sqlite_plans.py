@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentprogress.stores import _sqlite_expiry, _sqlite_listener
+from agentprogress.stores._sqlite import expiry, listener
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import claim
 
@@ -62,7 +62,7 @@ def test_heads_reads_nothing_but_rows(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "index"),
-    [(_sqlite_expiry._DUE, "sessions_due"), (_sqlite_listener._CHANGED, "sessions_change")],
+    [(expiry._DUE, "sessions_due"), (listener._CHANGED, "sessions_change")],
 )
 def test_what_is_due_or_new_is_found_by_an_index(path: Path, statement: str, index: str) -> None:
     store = SQLiteStore(path)

@@ -6,18 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from ._values import (
-    Append,
-    Appended,
-    Claim,
-    Lease,
-    Log,
-    Overdue,
-    Position,
-    Refused,
-    Stored,
-    Trim,
-)
+from ._values import Append, Appended, Claim, Lease, Log, Overdue, Position, Refused, Stored, Trim
 
 __all__ = ["Listener", "Store"]
 

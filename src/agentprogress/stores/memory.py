@@ -31,8 +31,8 @@ from ..abc import (
 )
 from ..errors import StoreUnavailable
 from ..settings import Settings
-from ._memory_listener import MemoryListener
-from ._memory_session import MemorySession
+from ._memory.listener import MemoryListener
+from ._memory.session import MemorySession
 
 __all__ = ["MemoryStore"]
 

@@ -16,13 +16,13 @@ from typing_extensions import override
 from ..abc import Listener
 from ..errors import InvalidSettings, StoreUnavailable
 from ..settings import Settings
-from ._redis_cluster import Call, Router
-from ._redis_fitness import SECTIONS, risk_of
-from ._redis_keys import Command, Keys, by_hash, by_text, on_the_wire
-from ._redis_listener import PublishListener
-from ._redis_replies import DAMAGED
-from ._redis_store import ScriptedStore
-from ._redis_url import DEFAULT_PREFIX, Options, Target, options_of, target_of
+from ._redis.cluster import Call, Router
+from ._redis.fitness import SECTIONS, risk_of
+from ._redis.keys import Command, Keys, by_hash, by_text, on_the_wire
+from ._redis.listener import PublishListener
+from ._redis.replies import DAMAGED
+from ._redis.store import ScriptedStore
+from ._redis.url import DEFAULT_PREFIX, Options, Target, options_of, target_of
 
 try:
     import redis
@@ -305,7 +305,7 @@ class _Cluster(_Server):
 
 
 class _Line:
-    """A connection that only listens; see `_redis_listener.Line`."""
+    """A connection that only listens; see `_redis.listener.ListenConnection`."""
 
     def __init__(
         self, connection: _Connection, worded: Callable[[], AbstractContextManager[None]]

@@ -27,14 +27,13 @@ from ..abc import (
 )
 from ..errors import InvalidSettings
 from ..settings import Settings
-from . import _sqlite_owning as owning
-from . import _sqlite_reading as reading
-from ._sqlite_append import append_to_log
-from ._sqlite_expiry import delete_ended, give_back, sweep_expired
-from ._sqlite_file import DatabaseFile
-from ._sqlite_listener import PollingListener
-from ._sqlite_rows import next_change
-from ._sqlite_url import path_of
+from ._sqlite import owning, reading
+from ._sqlite.append import append_to_log
+from ._sqlite.expiry import delete_ended, give_back, sweep_expired
+from ._sqlite.file import DatabaseFile
+from ._sqlite.listener import PollingListener
+from ._sqlite.rows import next_change
+from ._sqlite.url import path_of
 
 __all__ = ["SQLiteStore"]
 

@@ -10,16 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from ..abc import Listener, Store
-from ._store_case import (
-    EPOCH,
-    LONG,
-    StoreCase,
-    append,
-    at_once,
-    event,
-    events,
-    expected,
-)
+from ._store_case import EPOCH, LONG, StoreCase, append, at_once, event, events, expected
 
 __all__ = ["ListenTests"]
 

@@ -1,0 +1,290 @@
+"""The writer: brings what producers emit into the store, keeps their leases, finds lost sessions.
+
+All sessions of the process share each commit. Its thread calls `turn`; nothing here waits for
+anybody but the store.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING
+
+from .._core.states import SessionStatus
+from .._core.thinning import Thinning
+from .._ids import new_epoch
+from ..abc import Append, Expected, Lease, Store, Stored
+from ..errors import InvalidSettings, StoreUnavailable
+from .loop_watch import LoopWatch
+from .outgoing import Ask, Later
+from .reachability import Reachability
+from .replica import Replica
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from .sessions import DurableSessions
+
+__all__ = ["Committer"]
+
+_logger = logging.getLogger("agentprogress")
+
+# Sessions in one commit: a longer one would keep the first ones waiting.
+_MOST_SESSIONS = 256
+# Renewals in the life of a lease, so that one that fails costs nothing.
+_RENEWALS = 3
+# How far an outbox may pass its bound before only what is essential is kept.
+_ESSENTIAL_AT = 4
+
+
+class Committer:
+    """See the module.
+
+    Args:
+        sessions: whose replicas it serves.
+        store: where everything goes.
+        line: whether the store can be reached.
+    """
+
+    def __init__(self, sessions: DurableSessions, store: Store, reachability: Reachability) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._reachability = reachability
+        self._settings = sessions.settings
+        self._clock = sessions.clock
+        self._ready: deque[Replica] = deque()
+        self._ticks: list[tuple[float, int, Replica]] = []
+        self._order = itertools.count()
+        self._errands: deque[Callable[[], object]] = deque()
+        self._renew_at = self._commit_at = -inf
+        self._urgent = False
+        self._loops = LoopWatch(self._clock, self._settings.lease_ttl)
+        # Overdue sessions, with their stamp and since when this process has seen it.
+        self._suspects: dict[str, tuple[str, float]] = {}
+        self.worker = Worker("agentprogress committer", self._clock, self.turn)
+
+    def touch(self, replica: Replica, *, urgent: bool) -> None:
+        """Something of a replica's is to be stored; callable from any thread."""
+        self._ready.append(replica)
+        if urgent:
+            self._urgent = True
+        self.worker.wake()
+
+    def run_soon(self, errand: Callable[[], object]) -> None:
+        """Has something done in this thread, again and again until the store can be reached."""
+        self._errands.append(errand)
+        self.worker.wake()
+
+    # One turn
+
+    def forked(self) -> None:
+        """Forgets, in a process that was forked off, what its parent goes on with."""
+        self._ready.clear()
+        self._ticks.clear()
+        self._errands.clear()
+        self._suspects.clear()
+
+    def turn(self) -> float | None:
+        """Does what there is to do now and returns when the next turn is due."""
+        now = self._clock.monotonic()
+        if now < self._reachability.retry_at:
+            self._relieve()
+            return self._reachability.retry_at
+        try:
+            self._reachability.connect()
+            self._commit(now)
+            self._run_errands()
+            self._look_after(now)
+        except (StoreUnavailable, InvalidSettings) as error:
+            self._reachability.failed(error)
+            self._relieve()
+            return self._reachability.retry_at
+        self._reachability.worked()
+        if self._urgent:
+            return now
+        if self._ready or self._errands:
+            return self._commit_at
+        next_tick = self._ticks[0][0] if self._ticks else inf
+        return min(max(next_tick, self._commit_at), self._renew_at)
+
+    def _commit(self, now: float) -> None:
+        batch = self._gather(now)
+        if not batch:
+            return
+        self._commit_at = now + self._settings.commit_interval
+        asks: dict[Replica, Ask] = {}
+        try:
+            answers = self._store.append([append for _, append in batch])
+            for (replica, _), answer in zip(batch, answers, strict=True):
+                asks[replica] = replica.answered(answer)
+        finally:
+            # Whatever has happened: they may have more, or the same once again.
+            for replica, _ in batch:
+                self._ready.append(replica)
+                self._urgent = self._urgent or (replica in asks and len(replica.sending) > 0)
+        for replica, ask in asks.items():
+            self._help(replica, ask)
+
+    def _gather(self, now: float) -> list[tuple[Replica, Append]]:
+        """Returns what is to be sent: one append of each session that has something."""
+        if now < self._commit_at and not self._urgent:
+            return []
+        # Before the look: what becomes urgent after it is for the next turn.
+        self._urgent = False
+        while self._ticks and self._ticks[0][0] <= now:
+            self._ready.append(heapq.heappop(self._ticks)[2])
+        batch: dict[Replica, Append] = {}
+        for _ in range(len(self._ready)):
+            if len(batch) >= _MOST_SESSIONS:
+                self._urgent = True
+                break
+            replica = self._ready.popleft()
+            if replica in batch:
+                continue
+            try:
+                if replica.claim is not None:
+                    self._claim(replica)
+                made = replica.next_append(now)
+            except BaseException:
+                self._ready.extend((*batch, replica))
+                raise
+            if isinstance(made, Append):
+                batch[replica] = made
+            elif isinstance(made, Later):
+                heapq.heappush(self._ticks, (made.at, next(self._order), replica))
+        return list(batch.items())
+
+    def _claim(self, replica: Replica) -> None:
+        claim = replica.claim
+        assert claim is not None
+        if self._store.claim(claim):
+            replica.claim = None
+            return
+        found = self._store.find(claim.session_id)
+        replica.claim = None
+        if found is None or found.epoch != claim.epoch:  # else an answer got lost on its way
+            replica.lose(fenced=True)
+
+    def _help(self, replica: Replica, ask: Ask) -> None:
+        if ask is Ask.RECOVER:
+            self._recover(replica)
+        elif ask is Ask.READ:
+            self._sessions.refresh([replica])
+        cut = replica.trim(full=ask is Ask.TRIM)
+        if cut is not None and self._store.trim(cut):
+            replica.trimmed(cut)
+
+    def _recover(self, replica: Replica) -> None:
+        """Starts over in another epoch: the store has lost what it had, or a part of it."""
+        found = self._store.find(replica.id)
+        if found is not None and (found.gone or found.epoch != replica.epoch):
+            self._sessions.refresh([replica])
+            if replica.owned:
+                replica.lose(fenced=True)
+            return
+        expected = None if found is None else Expected(found.epoch, found.fence, found.status)
+        _logger.warning(
+            "session %s: the store has lost %s; it goes on in a new epoch",
+            replica.id,
+            "it" if found is None else "the end of its log",
+        )
+        replica.start_over(new_epoch(), expected)
+        self._ready.append(replica)
+
+    def _run_errands(self) -> None:
+        while self._errands:
+            errand = self._errands.popleft()
+            try:
+                errand()
+            except StoreUnavailable:
+                self._errands.appendleft(errand)
+                raise
+
+    # An outage
+
+    def _relieve(self) -> None:
+        """Keeps what waits within its bounds, as long as the store cannot be reached."""
+        settings = self._settings
+        for level, factor in (
+            (Thinning.MERGE, 1),
+            (Thinning.LOGS, 1),
+            (Thinning.ESSENTIAL, _ESSENTIAL_AT),
+        ):
+            replicas = self._sessions.replicas.all()
+            weights = [replica.weigh() for replica in replicas]
+            events, size = map(sum, zip(*weights, strict=True)) if weights else (0, 0)
+            most_events = settings.max_outbox_events * factor
+            if events <= most_events and size <= settings.max_outbox_bytes * factor:
+                return
+            for replica, (waiting, _) in zip(replicas, weights, strict=True):
+                if waiting:
+                    replica.thin(level)
+
+    # Leases
+
+    def _look_after(self, now: float) -> None:
+        if now < self._renew_at:
+            return
+        # Before the calls: a store that is slow is not asked more often.
+        self._renew_at = now + self._settings.lease_ttl / _RENEWALS
+        self._renew()
+        self._find_lost(now)
+        self._store.sweep(self._settings.max_sweep)
+
+    def _renew(self) -> None:
+        owned = [
+            replica
+            for replica in self._sessions.replicas.all()
+            if replica.owned and replica.claim is None and replica.status is SessionStatus.RUNNING
+        ]
+        if not owned:
+            return
+        ttl = self._settings.lease_ttl
+        leases = [
+            Lease(
+                replica.id,
+                replica.epoch,
+                replica.stored.fence,
+                ttl,
+                "event_loop_blocked" if self._loops.is_blocked(replica.loop) else "",
+            )
+            for replica in owned
+        ]
+        renewed = self._store.renew(leases)
+        refused = [one for one, done in zip(owned, renewed, strict=True) if not done]
+        for replica in refused:
+            if self._store.find(replica.id) is None:
+                self._recover(replica)
+        self._sessions.refresh([replica for replica in refused if replica.claim is None])
+
+    def _find_lost(self, now: float) -> None:
+        """Ends sessions whose producers are gone, once that is certain.
+
+        A producer is gone when its lease ran out long ago, was not renewed while this process
+        looked, and this process has reached the store all the time: an outage, a machine that
+        slept or a clock that jumped loses nobody.
+        """
+        settings = self._settings
+        lost_after = settings.lost_after
+        suspects: dict[str, tuple[str, float]] = {}
+        for one in self._store.overdue(0.0, settings.max_sweep):
+            session = one.session
+            stamp, since = self._suspects.get(session.session_id, ("", now))
+            since = since if stamp == one.stamp else now
+            suspects[session.session_id] = (one.stamp, since)
+            if session.status is SessionStatus.PENDING:
+                self._sessions.end_lost(session, 0.0)
+            elif lost_after is not None and self._is_certain(session, since, lost_after, now):
+                self._sessions.end_lost(session, lost_after - settings.lease_ttl)
+        self._suspects = suspects
+
+    def _is_certain(self, session: Stored, since: float, lost_after: float, now: float) -> bool:
+        lapsed_after = lost_after - self._settings.lease_ttl
+        return (
+            -(session.lease_left or 0.0) >= lapsed_after
+            and now - since >= min(self._settings.lease_ttl, lapsed_after)
+            and now - self._reachability.since >= lost_after
+        )

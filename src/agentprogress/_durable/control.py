@@ -1,0 +1,284 @@
+"""What others than its producer write into a store's session: an answer, a stop, its loss.
+
+Each is done once, wherever it is asked for and however often: the store keeps who was first.
+"""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from .._asking import resolved
+from .._core.outbox import Encoded
+from .._core.states import SessionStatus
+from .._core.times import rfc3339
+from .._inputs import Outcome, digest
+from ..abc import Append, Appended, Refusal, Refused, Store, Stored
+from ..errors import InputSettled, InvalidAnswer, ProgressError, StoreUnavailable
+from .json_schema import problems_with
+from .replica import Replica
+from .sending import entry_of
+
+if TYPE_CHECKING:
+    from .sessions import DurableSessions
+
+__all__ = ["Control"]
+
+_logger = logging.getLogger("agentprogress")
+
+# A session that moves on between each look and the append is no session that stands still.
+_MOST_TRIES = 100
+_WHY_LOST = {
+    SessionStatus.PENDING: "nobody has begun it in time",
+    SessionStatus.RUNNING: "its producer has gone",
+}
+_LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
+
+
+class Control:
+    """See the module. All of it waits for the store.
+
+    Args:
+        sessions: what this process holds.
+        store: where sessions live.
+    """
+
+    def __init__(self, sessions: DurableSessions, store: Store) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._engine = sessions.engine
+
+    # Cancelling
+
+    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
+        """Asks a session to stop; False when that was done before, or it has ended.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        for _ in range(_MOST_TRIES):
+            if replica.ended or replica.cancel_requested:
+                return False
+            status = replica.status
+            if status is SessionStatus.RUNNING:
+                wire = {"type": "cancel.requested", "reason": reason, "by": by}
+                answer = self._write(replica, wire, once="cancel", only=(status,))
+            else:  # nobody is there to obey
+                wire = {"type": "session.cancelled", "reason": reason}
+                answer = self._end(replica, wire, SessionStatus.CANCELLED)
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+            if isinstance(answer, Appended):
+                return not answer.repeated
+            if answer.why in (Refusal.UNKNOWN, Refusal.EPOCH):
+                return False
+        return False
+
+    def end_cancelled(self, replica: Replica, reason: str) -> None:
+        """Ends a session whatever its producer does, which hears of it."""
+        for _ in range(_MOST_TRIES):
+            if replica.ended:
+                return
+            wire = {"type": "session.cancelled", "reason": reason}
+            self._end(replica, wire, SessionStatus.CANCELLED)
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+
+    def _write(
+        self,
+        replica: Replica,
+        wire: dict[str, Any],
+        *,
+        once: str,
+        only: tuple[SessionStatus, ...],
+        mark: str = "",
+    ) -> Appended | Refused:
+        entry = self._entry(self._engine.encoder.lenient(wire))
+        return self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [entry],
+                replica.history.head,
+                once=once,
+                mark=mark,
+                only=only,
+            )
+        )
+
+    def _end(
+        self,
+        replica: Replica,
+        wire: dict[str, Any],
+        status: SessionStatus,
+        lapsed: float | None = None,
+    ) -> Appended | Refused:
+        """Ends a session that has no producer, as it is known here."""
+        time = self._engine.stamp()
+        entry = entry_of(Encoded(time, self._engine.encoder.lenient(wire)))
+        head = replica.history.head
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [entry],
+                head,
+                only=(replica.status,),
+                lapsed=lapsed,
+                at_head=head,
+                status=status,
+                ending=replica.locked(lambda _: replica.ending(time, [entry])),
+            )
+        )
+        if isinstance(answer, Appended):
+            self._sessions.ask(lambda: self._sessions.refresh([replica]))
+            self._engine.transitioned(replica, status)
+        return answer
+
+    def _entry(self, body: bytes) -> bytes:
+        return entry_of(Encoded(self._engine.stamp(), body))
+
+    def _append(self, append: Append) -> Appended | Refused:
+        return self._sessions.ask(lambda: self._store.append([append])[0])
+
+    # Lost sessions
+
+    def end_lost(self, session: Stored, age: float) -> None:
+        """Ends a session whose producer is gone, unless it has come back.
+
+        Args:
+            session: whose lease has run out.
+            age: seconds since when it must have.
+        """
+        try:
+            replica = self._sessions.record(session.session_id)
+        except StoreUnavailable:
+            raise
+        except ProgressError:
+            return
+        if replica.owned or replica.ended:
+            return
+        wire: dict[str, Any] = {"type": "session.lost"}
+        if session.status is SessionStatus.PENDING:
+            wire["reason"] = "never_started"
+        else:
+            ago = self._sessions.settings.lease_ttl - (session.lease_left or 0.0)
+            wire["last_seen"] = rfc3339(self._sessions.clock.wall() - ago)
+        answer = self._end(replica, wire, SessionStatus.LOST, lapsed=age)
+        if isinstance(answer, Appended):
+            _logger.warning("session %s is lost: %s", replica.id, _WHY_LOST[session.status])
+        else:
+            self._sessions.refresh([replica])
+
+    # Answers
+
+    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
+        """Gives a question its answer; an equal one once more changes nothing.
+
+        Raises:
+            InputSettled: no such question is open, nor was it answered like this.
+            InvalidAnswer: the answer does not fit; the question stays open.
+            StoreUnavailable: the store does not answer.
+        """
+        request = self._open_request(replica, request_id)
+        plain, encoded = replica.plain_answer(request_id, value)
+        mark = b64encode(digest(plain)).decode()
+        if request is None:
+            if self._earlier_mark(replica, request_id) == mark:
+                return
+            raise InputSettled(replica.id, request_id)
+        if self._has_expired(request):
+            self._expire(replica, request_id)
+            raise InputSettled(replica.id, request_id)
+        self._check(replica, request, plain, encoded)
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [self._entry(replica.told_answer(request_id, plain, by))],
+                replica.history.head,
+                once=f"input:{request_id}",
+                mark=mark,
+                only=_LIVE,
+            )
+        )
+        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+        if isinstance(answer, Refused) or (answer.repeated and answer.mark != mark):
+            raise InputSettled(replica.id, request_id)
+
+    def _open_request(self, replica: Replica, request_id: str) -> dict[str, Any] | None:
+        requests = replica.locked(lambda history: list(history.fold().state()["requests"]))
+        return next((one for one in requests if one["request_id"] == request_id), None)
+
+    def _earlier_mark(self, replica: Replica, request_id: str) -> str | None:
+        """Returns the mark of an answer that is still in the history."""
+        for frame in replica.locked(lambda history: history.find(b'"input.resolved"')):
+            event = from_json(frame)
+            if (event["type"], event.get("request_id"), event.get("outcome")) == (
+                "input.resolved",
+                request_id,
+                Outcome.ANSWERED,
+            ):
+                return b64encode(digest(event.get("value"))).decode()
+        return None
+
+    def _has_expired(self, request: dict[str, Any]) -> bool:
+        expires_at = request.get("expires_at")
+        if expires_at is None:
+            return False
+        now = datetime.fromtimestamp(self._sessions.clock.wall(), UTC)
+        return datetime.fromisoformat(expires_at) <= now
+
+    def _expire(self, replica: Replica, request_id: str) -> None:
+        self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [self._entry(resolved(request_id, Outcome.EXPIRED))],
+                replica.history.head,
+                once=f"input:{request_id}",
+                only=_LIVE,
+            )
+        )
+        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+
+    def _check(self, replica: Replica, request: dict[str, Any], plain: Any, encoded: bytes) -> None:
+        """Checks an answer by the question's own type where it was asked, else by its schema."""
+        request_id = request["request_id"]
+        question = replica.open_question(request_id)
+        if question is not None:
+            replica.read_answer(question, plain, encoded)
+            return
+        problems = problems_with(plain, request.get("schema"), self._sessions.settings)
+        if problems:
+            raise InvalidAnswer(replica.id, request_id, problems)
+
+    def tell_answered(self, replica: Replica, request_id: str) -> None:
+        """Calls the application's `on_answer` back, in one process of all that could."""
+        answer = self._append(
+            Append(
+                replica.id,
+                replica.epoch,
+                [],
+                replica.history.head,
+                once=f"told:{request_id}",
+                only=(SessionStatus.WAITING,),
+            )
+        )
+        if not isinstance(answer, Appended) or answer.repeated:
+            return
+        host = self._engine.live_host()
+
+        async def call_back() -> None:
+            self._engine.answered(replica)
+
+        def elsewhere() -> None:
+            self._sessions.call_back(lambda: self._engine.answered(replica))
+
+        # In a task, so that it may start the job that goes on.
+        if host is None or not host.loop.call_soon(
+            lambda: host.start_soon(call_back, abandon=elsewhere)
+        ):
+            elsewhere()

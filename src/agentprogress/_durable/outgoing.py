@@ -1,0 +1,53 @@
+"""Between the replicas of a process and what brings their events into the store."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from .replica import Replica
+
+__all__ = ["Ask", "Later", "Outgoing"]
+
+
+class Outgoing(Protocol):
+    """Brings to the store what replicas have for it."""
+
+    def touch(self, replica: Replica, *, urgent: bool = False) -> None:
+        """Something is to be stored, at once if it is urgent; from any thread, never waits."""
+        ...
+
+    def used(self, replica: Replica) -> None:
+        """It may have become one that nobody needs, or that somebody does."""
+        ...
+
+    def resolved(self, replica: Replica, request_id: str) -> None:
+        """The question of a suspended session is settled; called without the lock."""
+        ...
+
+    def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
+        """Asks a session to stop whose producer is elsewhere; waits for the store."""
+        ...
+
+    def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
+        """Answers a question, wherever its producer is; waits for the store."""
+        ...
+
+
+class Ask(Enum):
+    """What a replica needs of the committer after an answer of the store's."""
+
+    NOTHING = "nothing"
+    READ = "read"
+    """Others have appended: it has to read on from its head."""
+    TRIM = "trim"
+    """The stored log is full."""
+    RECOVER = "recover"
+    """The store has lost the log, or its end."""
+
+
+class Later(NamedTuple):
+    """Nothing is to be sent before this monotonic time."""
+
+    at: float

@@ -1,0 +1,1 @@
+"""Sessions that live in this process alone: no store, no thread, nothing to wait for."""

@@ -1,0 +1,97 @@
+"""Shutting down: what runs here ends, or is left to others, and those who follow are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ._block import SHUTDOWN
+from ._core.states import SessionStatus
+from ._host import Host
+from ._record import SessionRecord
+from ._wakeup import LoopRef, Wakeup
+
+if TYPE_CHECKING:
+    from ._engine import Engine
+
+__all__ = ["Shutdown"]
+
+
+class Shutdown:
+    """See the module.
+
+    Args:
+        engine: of the registry.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._settings = engine.settings
+        self._clock = engine.clock
+
+    def drain_soon(self, then: Callable[[], object]) -> bool:
+        """Drains in the loop, then calls back there.
+
+        Callable from any thread and from a signal handler. False when no loop is there to do it.
+        """
+        host = self._engine.live_host()
+        if host is None:
+            return False
+
+        def start() -> None:
+            if host.alive:
+                host.start_soon(self._drain_and, host, then, abandon=then)
+            else:
+                then()
+
+        return host.loop.call_soon(start)
+
+    async def _drain_and(self, host: Host, then: Callable[[], object]) -> None:
+        try:
+            await self._part()
+        finally:
+            # Not from this task: what comes now may raise what ends the process.
+            host.loop.call_soon(then)
+
+    async def drain(self) -> None:
+        """See `SessionRegistry.drain`."""
+        await self._part()
+        host = self._engine.live_host()
+        if host is not None and host.loop.same(LoopRef.current()):
+            await self._engine.until_jobless(self._settings.close_flush_timeout)
+
+    async def _part(self) -> None:
+        """Ends what runs here, and gives those who follow the time to hear of it."""
+        engine = self._engine
+        engine.draining = True
+        records = engine.backing.records()
+        if engine.durable is None:
+            for record in records:
+                for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
+                    record.transition(SHUTDOWN, only=status)
+        else:
+            await engine.durable.part(detach=engine.on_shutdown == "detach")
+        engine.cancel_jobs()
+        host = engine.live_host()
+        if host is None:
+            return
+        if host.loop.same(LoopRef.current()):
+            await self._tell_followers(host, records)
+            return
+        told = Wakeup(LoopRef())
+
+        async def tell() -> None:
+            await self._tell_followers(host, records)
+            told.set()
+
+        if host.loop.call_soon(lambda: host.start_soon(tell, abandon=told.set)):
+            deadline = self._clock.monotonic() + self._settings.flush_timeout
+            await self._clock.wait(told.event, deadline)
+
+    async def _tell_followers(self, host: Host, records: Sequence[SessionRecord]) -> None:
+        for record in records:
+            if record.subscribers:
+                host.publish(record)
+        for member in list(host.members):
+            member.drain()
+        await host.until_parted(self._settings.flush_timeout)

@@ -1,0 +1,1 @@
+"""The sessions of `stores/memory.py` and its listener."""
