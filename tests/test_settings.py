@@ -102,7 +102,7 @@ OWN = {
     "max_store_delay": 2,
     "max_append_events": 1000,
     "max_append_bytes": MIB,
-    "max_deliveries_per_second": 1000,
+    "unbatched_deliveries_per_second": 1000,
 }
 FIELDS = dataclasses.fields(Settings)
 

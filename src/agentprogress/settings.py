@@ -149,13 +149,19 @@ class Settings:
     max_append_events: int = _count(1_000, "Events of one session in one commit")
     max_append_bytes: int = _size(MIB, "Events of one session in one commit", least=KIB)
     max_outbox_events: int = _count(
-        10_000, "Events of a process that wait for a store; four times as many is the end"
+        10_000,
+        "Events of a process that wait for a store; above it deltas are merged and logs dropped; "
+        "above four times as many only lifecycle events, cancel requests and questions are kept",
     )
     max_outbox_bytes: int = _size(
-        16 * MIB, "Events of a process that wait for a store; four times as much is the end"
+        16 * MIB,
+        "Size of the events of a process that wait for a store; above it, and above four times as "
+        "much, the same is given up",
     )
-    max_deliveries_per_second: int = _count(
-        1_000, "Deliveries of a session from a store from which on they are gathered"
+    unbatched_deliveries_per_second: int = _count(
+        1_000,
+        "A stored session with N followers is published at most every N / this seconds, and never "
+        "later than `delivery_interval`",
     )
 
     # Connections

@@ -71,7 +71,7 @@ class CommittedRecord(SessionRecord):
     def delivery_interval(self) -> float:
         # What comes from a store was gathered there: for few followers it is not gathered again.
         settings = self._hub.settings
-        gathered = len(self.subscribers) / settings.max_deliveries_per_second
+        gathered = len(self.subscribers) / settings.unbatched_deliveries_per_second
         return min(settings.delivery_interval, gathered)
 
     @property
