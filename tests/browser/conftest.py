@@ -11,6 +11,7 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from agentprogress import SessionRegistry, Settings
 
+from .desk import Desk, opened_desk
 from .site import Site, Tabs, serving_site
 
 # A machine that is busy with other tests takes its time.
@@ -85,3 +86,17 @@ async def site(registry: SessionRegistry, tabs: Tabs) -> AsyncIterator[Site]:
 def transport(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture(scope="module")
+async def opened(browser: Browser) -> AsyncIterator[Desk]:
+    async with opened_desk(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(opened: Desk) -> AsyncIterator[Desk]:
+    """The module's page of forms, loaded anew; anything that it complains of fails the test."""
+    await opened.begin_anew()
+    yield opened
+    assert opened.complaints == []

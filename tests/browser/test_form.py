@@ -5,25 +5,18 @@ The schemas are pydantic's, and so is the verdict on what the form sends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 from pydantic import AnyUrl, BaseModel, Field, SecretStr
 
-from .desk import Desk, opened_desk, read
+from .desk import Desk, read
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-
-
-@pytest.fixture
-async def desk(browser: Browser) -> AsyncIterator[Desk]:
-    async with opened_desk(browser) as opened:
-        yield opened
 
 
 class Tone(Enum):

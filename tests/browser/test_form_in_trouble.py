@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 from pydantic import BaseModel, Field
 
-from .desk import Desk, opened_desk, read
+from .desk import Desk, read
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-
-
-@pytest.fixture
-async def desk(browser: Browser) -> AsyncIterator[Desk]:
-    async with opened_desk(browser) as opened:
-        yield opened
 
 
 class Bounds(BaseModel):
