@@ -134,6 +134,22 @@ def test_what_is_followed_no_more_is_not_followed_on_a_new_connection(
     assert channels == [b"agentprogress:wake:c"]
 
 
+def test_a_listener_that_follows_nothing_has_no_connection_to_hear_of(
+    engine: Engine, store: RedisStore, listener: Listener
+) -> None:
+    listener.follow(["b"])
+    listener.unfollow(["a", "c"])
+    listener.unfollow(["b"])
+    listener.follow([])
+    store.close()
+    with engine.client() as client:
+        until(lambda: [each["name"] for each in client.client_list()] == [""])
+    assert listener.wait(0.01) == {}
+    listener.follow(["a"])
+    add(store)
+    assert listener.wait(_PATIENCE) == {"a": f"{EPOCH}-1"}
+
+
 def test_the_end_of_a_listener_is_the_end_of_its_connection(
     engine: Engine, store: RedisStore
 ) -> None:

@@ -73,6 +73,8 @@ class PublishListener(Listener):
         self._selector.register(self._bell, selectors.EVENT_READ)
 
     def follow(self, session_ids: Collection[str]) -> None:
+        if not session_ids:
+            return
         self._followed.update(session_ids)
         self._try(lambda connection: self._subscribe(connection, session_ids))
 
@@ -81,7 +83,11 @@ class PublishListener(Listener):
         self._followed -= known
         for session_id in known:
             self._woken.pop(session_id, None)
-        if known and self._connection is not None:
+        if not self._followed:
+            # Nobody would read from it any more, and `wait` would find it readable for ever.
+            self._hang_up()
+            self._missed = False
+        elif known:
             self._try(lambda connection: connection.send("UNSUBSCRIBE", self._channels(known)))
 
     def wait(self, timeout: float) -> Mapping[str, str] | None:
