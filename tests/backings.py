@@ -118,13 +118,13 @@ class Backing:
     def registries(self, **settings: Any) -> tuple[SessionRegistry, SessionRegistry]:
         """Returns the producer's and the followers', which may be the same one."""
         options = Settings(**settings)
-        store = self._store(options)
+        store = self._store()
         producer = self._registry(options, store)
         return producer, self._registry(options, store) if self.way.apart else producer
 
-    def _store(self, settings: Settings) -> str | Store | None:
+    def _store(self) -> str | Store | None:
         if self.way.store == "memory":
-            return MemoryStore(settings, clock=self.clock)
+            return MemoryStore(clock=self.clock)
         return None if self.way.store is None else self._stores.url(self.way.store)
 
     def _registry(self, settings: Settings, store: str | Store | None) -> SessionRegistry:

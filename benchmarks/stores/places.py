@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from agentprogress import Settings
 from agentprogress.stores import open_store
 from tests.stores.engines import Engine, Kind
 
@@ -129,7 +128,7 @@ def folder() -> Iterator[Folder]:
 
 def require_stored(url: str, events: int) -> None:
     """Raises unless a store has this many events at least: nothing counts that was not stored."""
-    store = open_store(url, Settings())
+    store = open_store(url)
     try:
         store.connect()
         found = store.list(owner=None, status=None, limit=1_000, after=None)

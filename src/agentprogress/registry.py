@@ -61,7 +61,7 @@ class SessionRegistry:
         clock: Clock | None = None,
     ) -> None:
         settings = settings or Settings()
-        opened = open_store(store, settings) if isinstance(store, str) else store
+        opened = open_store(store) if isinstance(store, str) else store
         self._engine = Engine(settings, redact, clock, opened, on_shutdown)
         self._entered = 0
 

@@ -12,7 +12,17 @@ import anyio
 from agentprogress import Gap, ProgressSession, SessionRegistry, Settings, Snapshot
 from agentprogress._durable.replica import Replica
 from agentprogress._durable.sessions import DurableSessions
-from agentprogress.abc import Append, Appended, Claim, Lease, Log, Position, Refused, Stored
+from agentprogress.abc import (
+    Append,
+    Appended,
+    Claim,
+    Lease,
+    Log,
+    Position,
+    Refusal,
+    Refused,
+    Stored,
+)
 from agentprogress.errors import StoreUnavailable
 from agentprogress.events import Event, LogMessage
 from agentprogress.registry import engine_of
@@ -32,10 +42,11 @@ class Watched(MemoryStore):
         reads: how often a log was read.
         cuts: so many calls of `append` do what they are to do and never answer.
         cut_claims: the same for `claim`.
+        refuses: why every append is refused; None: it is not.
     """
 
-    def __init__(self, settings: Settings, *, clock: ManualClock) -> None:
-        super().__init__(settings, clock=clock)
+    def __init__(self, *, clock: ManualClock) -> None:
+        super().__init__(clock=clock)
         self.tries = 0
         self.commits = 0
         self.appended: list[Append] = []
@@ -43,6 +54,7 @@ class Watched(MemoryStore):
         self.reads = 0
         self.cuts = 0
         self.cut_claims = 0
+        self.refuses: Refusal | None = None
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def meanwhile(self, call: str, act: Callable[[], object]) -> None:
@@ -68,7 +80,10 @@ class Watched(MemoryStore):
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         self._interrupted("append")
-        answers = super().append(appends)
+        if self.refuses is None:
+            answers = super().append(appends)
+        else:
+            answers = [Refused(self.refuses) for _ in appends]
         self.commits += 1
         self.appended += appends
         if self.cuts:
@@ -102,14 +117,14 @@ class Site:
     """Some processes, and what they share.
 
     Args:
-        settings: of all of them and of the store.
+        settings: of all of them.
     """
 
     def __init__(self, **settings: Any) -> None:
         # Without a pause between commits nothing but time that a test is about has to pass.
         self.settings = Settings(**{"commit_interval": 0.0, **settings})
         self.clock = ManualClock()
-        self.store = Watched(self.settings, clock=self.clock)
+        self.store = Watched(clock=self.clock)
         self._processes: list[SessionRegistry] = []
         self.here = self.process()
         self.there = self.process()

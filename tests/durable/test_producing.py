@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress.abc import Refusal
 from agentprogress.errors import SessionConflict, SessionEnded, StoreUnavailable
 from agentprogress.events import LogMessage
 from tests.kit import entered
@@ -226,6 +227,20 @@ async def test_a_burst_beyond_four_times_the_bound_is_stored_all_the_same(site: 
         assert job.store.there("job").head == 501
     async with job.following(job.there) as follower:
         assert messages(follower.items)[-1] == "499"
+
+
+def test_a_log_that_is_full_and_cannot_be_cut_here_is_tried_again_after_a_rest(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    job.clock.settle_sync()
+    job.store.refuses = Refusal.FULL
+    session.log("waits")
+    tried = job.store.commits
+    job.clock.advance_sync(10 * job.settings.delivery_interval)
+    assert job.store.commits - tried <= 11
+    job.store.refuses = None
+    job.clock.advance_sync(job.settings.delivery_interval)
+    assert job.store.there("job").head == 2
 
 
 # The end

@@ -122,7 +122,7 @@ def numbers(items: Sequence[Item]) -> list[int]:
 
 def entries_in(url: str, session_id: str) -> list[dict[str, Any]]:
     """Returns the events that a store has of a session."""
-    with closing(open_store(url, Settings(**QUICK))) as store:
+    with closing(open_store(url)) as store:
         log = store.read([Position(session_id)])[0]
     assert log is not None
     return [from_json(entry) for entry in log.entries]
@@ -136,7 +136,7 @@ def numbers_in(url: str, session_id: str) -> list[int]:
 
 def found_in(url: str, session_id: str) -> Stored | None:
     """Returns what a store knows of a session."""
-    with closing(open_store(url, Settings(**QUICK))) as store:
+    with closing(open_store(url)) as store:
         return store.find(session_id)
 
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from agentprogress import Settings
 from agentprogress.abc import Store
 from agentprogress.stores.memory import MemoryStore
 from agentprogress.testing import ManualClock, StoreMachine, StoreTests
@@ -15,17 +14,17 @@ class TestMemoryStore(StoreTests):
     def on_virtual_time(self) -> None:
         self.clock = ManualClock()
 
-    def make_store(self, settings: Settings) -> Store:
-        return MemoryStore(settings, clock=self.clock)
+    def make_store(self) -> Store:
+        return MemoryStore(clock=self.clock)
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)
 
 
 class MemoryMachine(StoreMachine):
-    def make_store(self, settings: Settings) -> Store:
+    def make_store(self) -> Store:
         self.clock = ManualClock()
-        return MemoryStore(settings, clock=self.clock)
+        return MemoryStore(clock=self.clock)
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)

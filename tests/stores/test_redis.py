@@ -6,7 +6,6 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from agentprogress import Settings
 from agentprogress.abc import Store
 from agentprogress.stores.redis import RedisStore
 from agentprogress.testing import StoreMachine, StoreTests
@@ -19,11 +18,11 @@ class TestRedisStore(StoreTests):
     def on_an_engine(self, engine: Engine) -> None:
         self.engine = engine
 
-    def make_store(self, settings: Settings) -> Store:
-        return RedisStore(self.engine.url, settings)
+    def make_store(self) -> Store:
+        return RedisStore(self.engine.url)
 
     def connect_again(self, store: Store) -> Store:
-        return self.make_store(Settings())
+        return self.make_store()
 
     def pass_time(self, store: Store, seconds: float) -> None:
         time.sleep(seconds)  # the engine's own time
@@ -33,13 +32,12 @@ class RedisMachine(StoreMachine):
     engine: Engine
     moves_time = False
 
-    def make_store(self, settings: Settings) -> Store:
+    def make_store(self) -> Store:
         self.engine.refresh()
-        self.bounds = settings
-        return RedisStore(self.engine.url, settings)
+        return RedisStore(self.engine.url)
 
     def connect_again(self, store: Store) -> Store:
-        return RedisStore(self.engine.url, self.bounds)
+        return RedisStore(self.engine.url)
 
     def pass_time(self, store: Store, seconds: float) -> None:
         time.sleep(seconds)

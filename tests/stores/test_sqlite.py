@@ -7,7 +7,6 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from agentprogress import Settings
 from agentprogress.abc import Store
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing import ManualClock, StoreMachine, StoreTests
@@ -18,24 +17,24 @@ class TestSQLiteStore(StoreTests):
     def on_virtual_time(self, tmp_path: Path) -> None:
         self.clock, self.path = ManualClock(), tmp_path / "progress.db"
 
-    def make_store(self, settings: Settings) -> Store:
-        return SQLiteStore(self.path, settings, wall=self.clock.wall)
+    def make_store(self) -> Store:
+        return SQLiteStore(self.path, wall=self.clock.wall)
 
     def connect_again(self, store: Store) -> Store:
-        return self.make_store(Settings())
+        return self.make_store()
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)
 
 
 class SQLiteMachine(StoreMachine):
-    def make_store(self, settings: Settings) -> Store:
-        self.clock, self.folder, self.bounds = ManualClock(), TemporaryDirectory(), settings
+    def make_store(self) -> Store:
+        self.clock, self.folder = ManualClock(), TemporaryDirectory()
         return self.connect_again(None)
 
     def connect_again(self, store: Store | None) -> Store:
         path = Path(self.folder.name) / "progress.db"
-        return SQLiteStore(path, self.bounds, wall=self.clock.wall)
+        return SQLiteStore(path, wall=self.clock.wall)
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from agentprogress import Settings
 from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
 from agentprogress.stores._sqlite.schema import STEPS, prepare
@@ -53,7 +52,7 @@ def test_three_slashes_begin_a_relative_path(
 ) -> None:
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
-    store = SQLiteStore.from_url(url, Settings())
+    store = SQLiteStore.from_url(url)
     # Where it was named, not where the process has gone to since.
     monkeypatch.chdir("/")
     store.connect()

@@ -28,7 +28,7 @@ from ..abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, T
 from .outgoing import Ask, Later, Outgoing
 from .record import CommittedRecord
 from .sending import Flight, Move, Once, Sending, entry_of
-from .stored_log import StoredLog
+from .stored_log import StoredLog, most_stored
 
 __all__ = ["Replica"]
 
@@ -140,7 +140,9 @@ class Replica(CommittedRecord):
             self.life.started_at = self.life.started_at or time
         else:
             self.life.on_cancel = None
-        if status is SessionStatus.PENDING:
+        if status is SessionStatus.WAITING:
+            self.life.answer = None
+        elif status is SessionStatus.PENDING:
             self.fence += 1  # the next attempt is another's
             self._forget_inputs()
         return status
@@ -195,8 +197,7 @@ class Replica(CommittedRecord):
     def answer(self, request_id: str, value: Any, by: str | None) -> None:
         self._outgoing.answer(self, request_id, value, by)
 
-    def _answer_came(self, request_id: str, value: Any) -> None:
-        self.life.answer = value
+    def _answer_came(self, request_id: str) -> None:
         self._outgoing.resolved(self, request_id)
 
     # What goes to the store
@@ -261,14 +262,19 @@ class Replica(CommittedRecord):
         elif status is SessionStatus.PENDING:
             lease = settings.pending_ttl
         elif status is SessionStatus.WAITING:
-            lease = 0.0
+            lease, details = 0.0, self.details()
         elif move is not None:
             ending = self.ending(move.time, entries, move.result)
+        # What is written once, and an end, must not depend on an owner who may be gone.
+        bounded = flight.once is None and ending is None
+        max_events, max_bytes = most_stored(settings) if bounded else (None, None)
         return Append(
             self.id,
             self.epoch,
             entries,
             known_head=self.history.head,
+            max_events=max_events,
+            max_bytes=max_bytes,
             fence=self.stored.fence if self.owned else None,
             producer_id=self.sending.producer_id,
             producer_seq=flight.number,
@@ -288,9 +294,8 @@ class Replica(CommittedRecord):
         if answer.why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
         if answer.why is Refusal.FULL:
-            if not self.owned:  # another process has to cut the log, and takes its time
-                settings = self._hub.settings
-                self._not_before = self._hub.clock.monotonic() + settings.delivery_interval
+            # Somebody else has to cut the log, unless it is cut here now.
+            self._rest(self._hub.settings.delivery_interval)
             return Ask.TRIM
         if answer.why is Refusal.MOVED:
             self._turn(self._make_anew, _nothing)
@@ -299,6 +304,10 @@ class Replica(CommittedRecord):
             _logger.error("session %s: the store refuses what it should take", self.id)
         self.lose(fenced=answer.why in (Refusal.FENCED, Refusal.EPOCH))
         return Ask.READ
+
+    def _rest(self, pause: float) -> None:
+        """Sends nothing for so many seconds."""
+        self._not_before = self._hub.clock.monotonic() + pause
 
     def _make_anew(self) -> None:
         if self.sending.flight is not None:
@@ -392,6 +401,7 @@ class Replica(CommittedRecord):
     def trimmed(self, trim: Trim) -> None:
         """Takes note that the stored log is cut."""
         self._stored_log.cut(trim.seq, self.history.size_bytes)
+        self._not_before = -inf
 
     def start_over(self, epoch: str, expected: Expected | None) -> None:
         """Goes on in another epoch from the state at its head; the store lost this one's log.

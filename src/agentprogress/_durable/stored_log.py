@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from .._core.history import History
 from ..settings import Settings
 
-__all__ = ["StoredLog"]
+__all__ = ["StoredLog", "most_stored"]
 
 # A log is cut when it is so many times as long as it may be: each cut costs a snapshot.
 _CUT_AT = 1.5
+# Beyond so many times its bound nothing more is appended: its owner does not cut it.
+_FULL_AT = 4
 
 
 class StoredLog:
@@ -42,3 +44,8 @@ class StoredLog:
         """Takes note that it begins after a seq by now."""
         self.oldest = seq + 1
         self.size_bytes = size_bytes
+
+
+def most_stored(settings: Settings) -> tuple[int, int]:
+    """Returns the events and bytes beyond which nothing is appended before the log is cut."""
+    return _FULL_AT * settings.max_history_events, _FULL_AT * settings.max_history_bytes

@@ -72,9 +72,8 @@ class Store(ABC):
     - **One end.** After an append with an `Ending` nothing is appended to its epoch.
     - **Time.** Leases and times to live are counted on the store's own clock. What has expired is
       not to be seen any more, whether or not it was swept.
-    - **Bounds.** The log is the owner's to trim. An append that finds more than four times
-      `max_history_events`, or four times `max_history_bytes`, is refused as `Refusal.FULL` where
-      the bounds apply to it.
+    - **Bounds.** The log is the owner's to trim. A store has no bound of its own: an `Append` says
+      how much the log may hold.
 
     Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; what
     the call was to do may have been done or not.

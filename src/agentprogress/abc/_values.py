@@ -140,6 +140,9 @@ class Append:
         entries: encoded events without their seq, each ``{"time":…,"type":…}``; the first gets
             ``head + 1``. None at all where only a mark or a status is to be set.
         known_head: the highest seq of this epoch that the writer has seen committed.
+        max_events: done only where the log holds no more events than this before it, refused as
+            `Refusal.FULL` otherwise; None: however many it holds.
+        max_bytes: the same for the size of those events together.
         fence: the owner's; None where somebody else writes.
         producer_id: who writes; empty where nothing is to be told apart by it.
         producer_seq: counts this writer's appends to this epoch from 1. The last one is remembered:
@@ -162,6 +165,8 @@ class Append:
     epoch: str
     entries: Sequence[bytes]
     known_head: int = 0
+    max_events: int | None = None
+    max_bytes: int | None = None
     fence: int | None = None
     producer_id: str = ""
     producer_seq: int = 0
@@ -174,11 +179,6 @@ class Append:
     lease: float | None = None
     details: bytes | None = None
     ending: Ending | None = None
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the log's bounds apply to it; see `Refusal.FULL`."""
-        return self.once is None and self.ending is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +220,7 @@ class Refusal(StrEnum):
     MOVED = "moved"
     """The head is not where it had to be."""
     FULL = "full"
-    """The log is at four times a bound: its owner has to trim it first. Never for an `Append` with
-    a `once` key or an ending: those are few, and must not depend on an owner who may be gone.
-    """
+    """The log holds more than the append allows: its owner has to trim it first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from ..abc import Store
 from ..errors import InvalidSettings
-from ..settings import Settings
 
 __all__ = ["open_store"]
 
 
-def open_store(url: str, settings: Settings) -> Store:
+def open_store(url: str) -> Store:
     """Returns the store that a URL names; it is reached when it is first used.
 
     Raises:
@@ -19,7 +18,7 @@ def open_store(url: str, settings: Settings) -> Store:
     if scheme == "sqlite":
         from .sqlite import SQLiteStore
 
-        return SQLiteStore.from_url(url, settings)
+        return SQLiteStore.from_url(url)
     if scheme in ("redis", "rediss", "unix"):
         try:
             from .redis import RedisStore
@@ -27,7 +26,7 @@ def open_store(url: str, settings: Settings) -> Store:
             raise InvalidSettings(
                 "A Redis store needs the `redis` extra: pip install 'agentprogress[redis]'."
             ) from error
-        return RedisStore.from_url(url, settings)
+        return RedisStore.from_url(url)
     raise InvalidSettings(
         f"{scheme + '://' if scheme else 'It'} names no store: use sqlite:///file.db, "
         "redis://host, rediss://host or unix:///socket."

@@ -30,7 +30,6 @@ from ..abc import (
     Trim,
 )
 from ..errors import StoreUnavailable
-from ..settings import Settings
 from ._memory.listener import MemoryListener
 from ._memory.session import MemorySession
 
@@ -48,14 +47,12 @@ class MemoryStore(Store):
 
     scheme: ClassVar[str] = "memory"
 
-    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, clock: Clock | None = None) -> None:
         """Makes an empty one.
 
         Args:
-            settings: the bounds of a log.
             clock: its monotonic time is what leases and times to live are counted on.
         """
-        self._settings = Settings() if settings is None else settings
         self._clock = SystemClock() if clock is None else clock
         self._lock = threading.Lock()
         self._sessions: dict[str, MemorySession] = {}
@@ -251,7 +248,7 @@ class MemoryStore(Store):
         elif (done := session.done_before(append)) is not None:
             return done
         else:
-            why = session.objection(append, now, self._settings)
+            why = session.objection(append, now)
         if why is not None:
             return Refused(why, session.stored(now))
         answer = session.append(append, now)

@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from ..abc import Listener
 from ..errors import InvalidSettings, StoreUnavailable
-from ..settings import Settings
 from ._redis.cluster import Call, Router
 from ._redis.fitness import SECTIONS, risk_of
 from ._redis.keys import Command, Keys, by_hash, by_text, on_the_wire
@@ -83,7 +82,6 @@ class RedisStore(ScriptedStore):
     def __init__(
         self,
         url: str,
-        settings: Settings | None = None,
         *,
         prefix: str = DEFAULT_PREFIX,
         cluster: bool = False,
@@ -94,7 +92,6 @@ class RedisStore(ScriptedStore):
         Args:
             url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database
                 as redis-py reads them.
-            settings: the bounds of a log.
             prefix: how every key and channel begins: 1-64 characters without braces.
             cluster: the server is a node of a Redis Cluster.
             allow_eviction: a server that may throw keys away is warned about instead of refused.
@@ -106,10 +103,10 @@ class RedisStore(ScriptedStore):
         keys = Keys(prefix)
         self._options = Options(prefix, cluster, allow_eviction)
         self._server = (_Cluster if cluster else _Server)(target)
-        super().__init__(keys, self._server, Settings() if settings is None else settings)
+        super().__init__(keys, self._server)
 
     @classmethod
-    def from_url(cls, url: str, settings: Settings | None = None) -> RedisStore:
+    def from_url(cls, url: str) -> RedisStore:
         """Makes one of a URL that may have ``prefix``, ``cluster`` and ``allow_eviction`` as well.
 
         Raises:
@@ -118,7 +115,6 @@ class RedisStore(ScriptedStore):
         url, options = options_of(url)
         return cls(
             url,
-            settings,
             prefix=options.prefix,
             cluster=options.cluster,
             allow_eviction=options.allow_eviction,

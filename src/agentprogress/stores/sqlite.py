@@ -26,7 +26,6 @@ from ..abc import (
     Trim,
 )
 from ..errors import InvalidSettings
-from ..settings import Settings
 from ._sqlite import owning, reading
 from ._sqlite.append import append_to_log
 from ._sqlite.expiry import delete_ended, give_back, sweep_expired
@@ -51,7 +50,6 @@ class SQLiteStore(Store):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        settings: Settings | None = None,
         *,
         wall: Callable[[], float] = time.time,
         busy_timeout: float = 5.0,
@@ -61,7 +59,6 @@ class SQLiteStore(Store):
 
         Args:
             path: its folder must exist; the file is made where it is missing.
-            settings: the bounds of a log.
             wall: the store's clock, the same in all processes: seconds since 1970-01-01 UTC.
             busy_timeout: seconds to wait for another process that is writing.
             poll_interval: seconds between two looks for news of other processes.
@@ -75,18 +72,17 @@ class SQLiteStore(Store):
                 f"{name!r} is no file. For sessions in memory alone, leave store= out."
             )
         self._file = DatabaseFile(os.path.abspath(name), busy_timeout)
-        self._limits = Settings() if settings is None else settings
         self._wall = wall
         self._poll_interval = poll_interval
 
     @classmethod
-    def from_url(cls, url: str, settings: Settings | None = None) -> SQLiteStore:
+    def from_url(cls, url: str) -> SQLiteStore:
         """Makes one of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
 
         Raises:
             InvalidSettings: the URL names no file of this machine.
         """
-        return cls(path_of(url), settings)
+        return cls(path_of(url))
 
     def connect(self) -> None:
         self._file.check()
@@ -106,8 +102,8 @@ class SQLiteStore(Store):
         if not appends:
             return []
         with self._file.writing() as db:
-            now, change, limits = self._wall(), next_change(db), self._limits
-            return [append_to_log(db, append, now, change, limits) for append in appends]
+            now, change = self._wall(), next_change(db)
+            return [append_to_log(db, append, now, change) for append in appends]
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
         with self._file.reading() as db:

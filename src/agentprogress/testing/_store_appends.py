@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,7 +13,6 @@ import pytest
 
 from .._core.states import SessionStatus
 from ..abc import Append, Appended, Position, Refusal, Refused, Store, Trim
-from ..settings import Settings
 from ._store_case import (
     EPOCH,
     LONG,
@@ -176,7 +174,7 @@ class AppendTests(StoreCase):
 
 
 def _violations() -> list[tuple[Refusal, dict[str, Any]]]:
-    """What provokes each refusal of a full, ended log at fence 2 and head 20, in their order."""
+    """What provokes each refusal of an ended log at fence 2 and head 20, in their order."""
     return [
         (Refusal.UNKNOWN, {"session_id": "unknown"}),
         (Refusal.EPOCH, {"epoch": NEXT_EPOCH}),
@@ -185,6 +183,7 @@ def _violations() -> list[tuple[Refusal, dict[str, Any]]]:
         (Refusal.ENDED, {}),
         (Refusal.STATUS, {"only": {SessionStatus.PENDING}}),
         (Refusal.MOVED, {"at_head": 19}),
+        (Refusal.FULL, {"max_events": 19}),
     ]
 
 
@@ -271,44 +270,30 @@ class RefusalTests(StoreCase):
             assert self.refused(store, append(event(2), at_head=other)).why is Refusal.MOVED
         self.add(store, append(event(2), at_head=1))
 
-    def test_a_log_beyond_four_times_its_events_has_to_be_cut(
-        self, open_store: Callable[[Settings], Store]
-    ) -> None:
-        store = open_store(Settings(max_history_events=5))
+    def test_a_log_of_more_events_than_the_append_allows_is_full(self, store: Store) -> None:
         self.begin(store)
-        self.add(store, append(*events(19)))
-        self.add(store, append(*events(5)))
-        assert self.refused(store, append(event(1), fence=1)).why is Refusal.FULL
+        self.add(store, append(*events(5), max_events=0))
+        assert self.refused(store, append(event(1), max_events=4)).why is Refusal.FULL
+        self.add(store, append(*events(9), max_events=5))
         assert store.trim(Trim("s", EPOCH, 1, 10, b"base"))
-        assert self.add(store, append(event(1))) == Appended(25, 25)
+        assert self.add(store, append(event(1), max_events=4)) == Appended(15, 15)
 
-    def test_what_is_written_once_and_an_end_do_not_wait_for_a_cut(
-        self, open_store: Callable[[Settings], Store]
-    ) -> None:
-        store = open_store(Settings(max_history_events=5))
+    def test_a_log_of_more_bytes_than_the_append_allows_is_full(self, store: Store) -> None:
         self.begin(store)
-        self.add(store, append(*events(21)))
-        assert self.refused(store, append(event(1))).why is Refusal.FULL
-        assert self.add(store, append(event(1), once="cancel")) == Appended(22, 22)
-        self.end(store)
-        assert self.found(store).status.ended
+        self.add(store, append(*[b"x" * 1_000] * 3, max_bytes=0))
+        assert self.refused(store, append(event(1), max_bytes=2_999)).why is Refusal.FULL
+        self.add(store, append(b"x" * 1_000, max_bytes=3_000))
+        assert store.trim(Trim("s", EPOCH, 1, 2, b"base"))
+        assert self.add(store, append(event(1), max_bytes=2_000)) == Appended(5, 5)
 
-    def test_a_log_beyond_four_times_its_bytes_has_to_be_cut(
-        self, open_store: Callable[[Settings], Store]
-    ) -> None:
-        store = open_store(Settings(max_history_bytes=65_536))
+    def test_a_log_has_no_bound_but_the_appends(self, store: Store) -> None:
         self.begin(store)
         for _ in range(5):
-            self.add(store, append(b"x" * 60_000))
-        assert self.refused(store, append(event(1))).why is Refusal.FULL
-        assert store.trim(Trim("s", EPOCH, 1, 3, b"base"))
-        assert self.add(store, append(event(1))) == Appended(6, 6)
+            self.add(store, append(*[b"x" * 1_000] * 1_200))
+        self.add(store, append(event(1), max_events=6_000))
 
-    @pytest.mark.parametrize("place", range(7))
-    def test_the_first_refusal_that_applies_is_given(
-        self, open_store: Callable[[Settings], Store], place: int
-    ) -> None:
-        store = open_store(Settings(max_history_events=4))
+    @pytest.mark.parametrize("place", range(8))
+    def test_the_first_refusal_that_applies_is_given(self, store: Store, place: int) -> None:
         self.begin(store, fence=2)
         rest = _violations()[place:]
         over = place <= [why for why, _ in _violations()].index(Refusal.ENDED)

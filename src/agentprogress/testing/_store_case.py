@@ -24,7 +24,6 @@ from ..abc import (
     Store,
     Stored,
 )
-from ..settings import Settings
 
 __all__ = [
     "EPOCH",
@@ -61,7 +60,7 @@ _WITHIN = 30.0
 class StoreCase:
     """What a store's test file provides; see `StoreTests`."""
 
-    def make_store(self, settings: Settings) -> Store:
+    def make_store(self) -> Store:
         """Returns a new store that has nothing in it; it is closed after the test."""
         raise NotImplementedError("A store's tests say how to make one.")
 
@@ -77,23 +76,12 @@ class StoreCase:
         return store
 
     @pytest.fixture
-    def open_store(self) -> Iterator[Callable[[Settings], Store]]:
-        """Makes connected stores that are closed after the test."""
-        opened: list[Store] = []
-
-        def open_store(settings: Settings) -> Store:
-            opened.append(self.make_store(settings))
-            opened[-1].connect()
-            return opened[-1]
-
-        yield open_store
-        for each in opened:
-            each.close()
-
-    @pytest.fixture
-    def store(self, open_store: Callable[[Settings], Store]) -> Store:
-        """A store with the bounds that are the default."""
-        return open_store(Settings())
+    def store(self) -> Iterator[Store]:
+        """A connected store that is closed after the test."""
+        store = self.make_store()
+        store.connect()
+        yield store
+        store.close()
 
     @contextmanager
     def second(self, store: Store) -> Generator[Store]:

@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from .._core.states import SessionStatus
 from ..abc import Append, Appended, Claim, Ending, Expected, Lease, Position, Refused, Store, Trim
-from ..settings import Settings
 from ._store_oracle import Oracle
 from ._store_views import check_from, view_of, without_lease
 from ._store_wishes import (
@@ -27,7 +26,6 @@ from ._store_wishes import (
     LIVE,
     LIVES,
     LONG,
-    MAX_EVENTS,
     OWNERS,
     PAST_SOON,
     SOON,
@@ -44,9 +42,9 @@ class StoreMachine(RuleBasedStateMachine):
     A subclass makes the store. Where time cannot be moved by hand, it sets `moves_time`::
 
         class MyMachine(StoreMachine):
-            def make_store(self, settings):
+            def make_store(self):
                 self.clock = ManualClock()
-                return MyStore(settings, clock=self.clock)
+                return MyStore(clock=self.clock)
 
             def pass_time(self, store, seconds):
                 self.clock.jump(seconds)
@@ -66,7 +64,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.past: list[Append] = []
         self.numbers = count(1)
 
-    def make_store(self, settings: Settings) -> Store:
+    def make_store(self) -> Store:
         """Returns a store that has nothing in it; called once for each example."""
         raise NotImplementedError("A machine says how to make a store.")
 
@@ -81,7 +79,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Makes the store, and connects a second time."""
-        store = self.make_store(Settings(max_history_events=MAX_EVENTS))
+        store = self.make_store()
         again = self.connect_again(store)
         store.connect()
         again.connect()
@@ -285,6 +283,8 @@ class StoreMachine(RuleBasedStateMachine):
             epoch if wish["epoch"] else "Epoch99999",
             entries,
             known_head=0 if wish["known_head"] is None else head + wish["known_head"],
+            max_events=wish["max_events"],
+            max_bytes=wish["max_bytes"],
             fence=None if wish["fence"] is None else fence + wish["fence"],
             producer_id=wish["producer"],
             # Any number does that was not used before.
@@ -329,7 +329,7 @@ class StoreMachine(RuleBasedStateMachine):
                 mark = "" if done.append.once is None else done.append.mark
                 assert (answer.first, answer.mark) == (done.before + 1, mark)
             return
-        why = self.oracle.refusal(append, 4 * MAX_EVENTS)
+        why = self.oracle.refusal(append)
         if why is not None:
             assert isinstance(answer, Refused)
             assert answer.why == why

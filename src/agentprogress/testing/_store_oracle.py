@@ -187,8 +187,8 @@ class Oracle:
                 return each
         return None
 
-    def refusal(self, append: Append, full: int) -> str | None:
-        """Returns why what was not done before is refused; `full` is four times the bound."""
+    def refusal(self, append: Append) -> str | None:
+        """Returns why what was not done before is refused."""
         epoch, view = self.there(append.session_id), self.view(append.session_id)
         if epoch is None or view is None or view.gone:
             return "unknown"
@@ -207,7 +207,11 @@ class Oracle:
             why.append("status")
         if append.at_head is not None and append.at_head != view.head:
             why.append("moved")
-        if len(view.entries) > full and append.once is None and append.ending is None:
+        lengths = (
+            (append.max_events, len(view.entries)),
+            (append.max_bytes, len(b"".join(view.entries))),
+        )
+        if any(most is not None and there > most for most, there in lengths):
             why.append("full")
         return why[0] if why else None
 

@@ -29,8 +29,8 @@ class StoreTests(
     A store's test file says how one is made and how its time passes::
 
         class TestMyStore(StoreTests):
-            def make_store(self, settings):
-                return MyStore(settings, clock=self.clock)
+            def make_store(self):
+                return MyStore(clock=self.clock)
 
             def pass_time(self, store, seconds):
                 self.clock.jump(seconds)

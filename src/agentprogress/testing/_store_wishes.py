@@ -21,7 +21,6 @@ __all__ = [
     "LIVE",
     "LIVES",
     "LONG",
-    "MAX_EVENTS",
     "OWNERS",
     "PAST_SOON",
     "SOON",
@@ -39,8 +38,6 @@ ENDED = [each for each in SessionStatus if each.ended]
 SOON, PAST_SOON, LONG = 0.02, 0.04, 600.0
 STEP, AGE = 410.0, 300.0
 
-MAX_EVENTS = 3
-
 KEPT = st.sampled_from([LONG, LONG, SOON])
 
 
@@ -56,6 +53,8 @@ APPENDS = st.fixed_dictionaries(
         "epoch": mostly(True, False),
         "fence": st.sampled_from([None, None, 0, 0, 0, 0, -1, 1]),
         "known_head": mostly(None, 0, 1),
+        "max_events": mostly(None, 3, 12),
+        "max_bytes": mostly(None, 0, 90),
         "producer": st.sampled_from(["", "p", "q"]),
         "skip": mostly(1, 3),
         "once": st.sampled_from([None, None, None, "k", "l"]),

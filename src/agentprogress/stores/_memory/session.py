@@ -19,12 +19,8 @@ from ...abc import (
     Stored,
     Trim,
 )
-from ...settings import Settings
 
 __all__ = ["MemorySession"]
-
-# An append that finds more than this many times a bound is refused: its owner does not trim.
-_MOST_OVER_BOUND = 4
 
 
 @dataclass(slots=True)
@@ -127,7 +123,7 @@ class MemorySession:
             return Appended(answer.first, self.head, repeated=True, mark=answer.mark)
         return None
 
-    def objection(self, append: Append, now: float, settings: Settings) -> Refusal | None:
+    def objection(self, append: Append, now: float) -> Refusal | None:
         """Returns why something new may not be appended."""
         fence = self.claim.fence if append.fence is None else append.fence
         lapsed = append.lapsed is None or self.lapsed(now - append.lapsed)
@@ -139,7 +135,7 @@ class MemorySession:
             (append.only and self.status not in append.only, Refusal.STATUS),
             (not lapsed, Refusal.STATUS),
             (append.at_head not in (None, self.head), Refusal.MOVED),
-            (append.is_bounded and self._is_full(settings), Refusal.FULL),
+            (self._is_full(append), Refusal.FULL),
         )
         return next((why for applies, why in checks if applies), None)
 
@@ -162,11 +158,10 @@ class MemorySession:
             self._end(append.ending, now)
         return answer
 
-    def _is_full(self, settings: Settings) -> bool:
-        return (
-            len(self.entries) > _MOST_OVER_BOUND * settings.max_history_events
-            or sum(map(len, self.entries)) > _MOST_OVER_BOUND * settings.max_history_bytes
-        )
+    def _is_full(self, append: Append) -> bool:
+        events, size = append.max_events, append.max_bytes
+        too_many = events is not None and len(self.entries) > events
+        return too_many or (size is not None and sum(map(len, self.entries)) > size)
 
     def _end(self, ending: Ending, now: float) -> None:
         self.ended_at, self.state, self.result = ending.ended_at, ending.state, ending.result

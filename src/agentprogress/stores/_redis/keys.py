@@ -16,7 +16,6 @@ from importlib import resources
 
 from ...abc import Append, Claim, Lease, Trim
 from ...errors import InvalidSettings
-from ...settings import Settings
 
 __all__ = [
     "Argument",
@@ -49,8 +48,6 @@ _INDEX_NAMES = ("due", "lives", "entries", "order")
 
 _OF_THE_INDEX = ("due", "index", "order")
 
-# An append that finds more than this many times a bound is refused: its owner does not trim.
-_MOST_OVER_BOUND = 4
 _END = "\0"
 
 
@@ -196,7 +193,7 @@ def packed_claim(keys: Keys, claim: Claim) -> Command:
     )
 
 
-def packed_append(keys: Keys, append: Append, limits: Settings) -> Command:
+def packed_append(keys: Keys, append: Append) -> Command:
     """Writes an append for ``append.lua``."""
     return Command(
         "append",
@@ -214,8 +211,8 @@ def packed_append(keys: Keys, append: Append, limits: Settings) -> Command:
             _number(append.at_head),
             append.status or "",
             "" if append.lease is None else microseconds(append.lease),
-            _MOST_OVER_BOUND * limits.max_history_events,
-            _MOST_OVER_BOUND * limits.max_history_bytes,
+            _number(append.max_events),
+            _number(append.max_bytes),
             _optional(append.details),
             *_packed_ending(append),
             "" if append.lapsed is None else microseconds(append.lapsed),

@@ -23,7 +23,6 @@ from ...abc import (
     Stored,
     Trim,
 )
-from ...settings import Settings
 from .index import Calls, Index, IndexEdit
 from .keys import (
     Command,
@@ -46,10 +45,9 @@ _PAGE = 128
 class ScriptedStore(Store):
     """See the module; connecting and listening is left to whoever knows the client library."""
 
-    def __init__(self, keys: Keys, calls: Calls, settings: Settings) -> None:
+    def __init__(self, keys: Keys, calls: Calls) -> None:
         self._keys = keys
         self._calls = calls
-        self._limits = settings
         self._index = Index(keys, calls)
 
     # One session
@@ -98,7 +96,7 @@ class ScriptedStore(Store):
             if append.lease
         ]
         before = [self._index.command(hints)] if hints else []
-        commands = [packed_append(self._keys, append, self._limits) for append in appends]
+        commands = [packed_append(self._keys, append) for append in appends]
         answered = self._calls.run([*before, *commands])[len(before) :]
         answers: list[Appended | Refused] = []
         moves: list[IndexEdit] = []

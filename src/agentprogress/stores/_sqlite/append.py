@@ -6,13 +6,9 @@ import sqlite3
 from itertools import count, repeat
 
 from ...abc import Append, Appended, Ending, Refusal, Refused
-from ...settings import Settings
 from .rows import Row, keep, refused, row_of
 
 __all__ = ["append_to_log"]
-
-# An append that finds more than this many times a bound is refused: its owner does not trim.
-_MOST_OVER_BOUND = 4
 
 _EVENT = "INSERT INTO events VALUES (?, ?, ?)"
 _PRODUCER = "SELECT seq, first, mark FROM producers WHERE session = ? AND producer = ?"
@@ -31,7 +27,7 @@ _ENDED = (
 
 
 def append_to_log(
-    db: sqlite3.Connection, append: Append, now: float, change: int, limits: Settings
+    db: sqlite3.Connection, append: Append, now: float, change: int
 ) -> Appended | Refused:
     """Appends, or says why not.
 
@@ -40,7 +36,6 @@ def append_to_log(
         append: what is to be appended.
         now: on the store's clock.
         change: the number of the transaction.
-        limits: the bounds of a log.
     """
     row = row_of(db, append.session_id, now)
     if row is None or row.gone(now):
@@ -51,7 +46,7 @@ def append_to_log(
     done = _done_before(db, append, row)
     if done is not None:
         return done
-    why = _not_by_them(append, row) or _not_now(append, row, now, limits)
+    why = _not_by_them(append, row) or _not_now(append, row, now)
     return _write(db, append, row, now, change) if why is None else refused(db, why, row, now)
 
 
@@ -63,7 +58,7 @@ def _not_by_them(append: Append, row: Row) -> Refusal | None:
     return Refusal.BEHIND if append.known_head > row.head or fence > row.fence else None
 
 
-def _not_now(append: Append, row: Row, now: float, limits: Settings) -> Refusal | None:
+def _not_now(append: Append, row: Row, now: float) -> Refusal | None:
     if row.ended:
         return Refusal.ENDED
     if append.only and row.status not in append.only:
@@ -72,14 +67,13 @@ def _not_now(append: Append, row: Row, now: float, limits: Settings) -> Refusal 
         return Refusal.STATUS
     if append.at_head is not None and append.at_head != row.head:
         return Refusal.MOVED
-    return Refusal.FULL if append.is_bounded and _is_full(row, limits) else None
+    return Refusal.FULL if _is_full(append, row) else None
 
 
-def _is_full(row: Row, limits: Settings) -> bool:
-    return (
-        row.head - row.oldest + 1 > _MOST_OVER_BOUND * limits.max_history_events
-        or row.size_bytes > _MOST_OVER_BOUND * limits.max_history_bytes
-    )
+def _is_full(append: Append, row: Row) -> bool:
+    events, size = append.max_events, append.max_bytes
+    too_many = events is not None and row.head - row.oldest + 1 > events
+    return too_many or (size is not None and row.size_bytes > size)
 
 
 def _done_before(db: sqlite3.Connection, append: Append, row: Row) -> Appended | None:

@@ -68,9 +68,8 @@ if at_head ~= '' and tonumber(at_head) ~= meta.head then
   return refused('moved')
 end
 
--- What is written once, and an end, must not depend on an owner who may be gone.
-local full = meta.head - meta.oldest + 1 > tonumber(max_events) or meta.bytes > tonumber(max_bytes)
-if full and not once and ended_at == '' then
+if (max_events ~= '' and meta.head - meta.oldest + 1 > tonumber(max_events))
+  or (max_bytes ~= '' and meta.bytes > tonumber(max_bytes)) then
   return refused('full')
 end
 
