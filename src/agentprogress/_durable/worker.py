@@ -37,7 +37,7 @@ class Worker:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = 0
-        self._stop = threading.Event()
+        self._stop = False
 
     @property
     def running(self) -> bool:
@@ -50,25 +50,33 @@ class Worker:
         if self._pid != os.getpid():
             self._start()
 
+    def forked(self) -> None:
+        """In a process that was forked off: whoever held a lock is not here."""
+        self._starting = threading.Lock()
+        self._event = threading.Event()
+
     def _start(self) -> None:
         with self._starting:
             if self._pid == os.getpid():
                 return
             self._pid = os.getpid()
-            # Of this thread alone: neither one that a fork has left behind nor one that outlives
-            # its `stop` shares them.
-            self._event, self._stop = threading.Event(), threading.Event()
+            if self._thread is not None and self._thread.is_alive():
+                # It has outlived its `stop`. A second one beside it would do the same once more.
+                self._stop = False
+                return
+            self._event, self._stop = threading.Event(), False
             self._event.set()
             begun = threading.Event()
-            arguments = begun, self._event, self._stop
             self._thread = threading.Thread(
-                target=self._run, args=arguments, name=self._name, daemon=True
+                target=self._run, args=(begun, self._event), name=self._name, daemon=True
             )
             self._thread.start()
             begun.wait()
 
     def stop(self, timeout: float, interrupt: Callable[[], object] | None = None) -> None:
         """Ends it after the turn that it is at.
+
+        One that is at it for longer goes on when it is woken after this.
 
         Args:
             timeout: seconds to wait for that, at most.
@@ -77,24 +85,30 @@ class Worker:
         thread = self._thread
         if thread is None or self._pid != os.getpid():
             return
-        self._stop.set()
+        self._stop = True
         self._event.set()
         if interrupt is not None:
             interrupt()
         if thread is not threading.current_thread():
             thread.join(timeout)
-        self._thread = None
         self._pid = 0
 
-    def _run(self, begun: threading.Event, event: threading.Event, stop: threading.Event) -> None:
+    def _run(self, begun: threading.Event, event: threading.Event) -> None:
         with self._clock.at_work():
             begun.set()
-            while not stop.is_set():
+            while not self._is_over():
                 event.clear()
                 try:
                     deadline = self._turn()
-                except Exception:
+                except BaseException:  # `sys.exit` in an application's callback is none of ours
                     _logger.exception("%s failed; it goes on", self._name)
                     deadline = self._clock.monotonic() + _PAUSE
-                if not stop.is_set():
+                if not self._stop:
                     self._clock.wait_in_thread(event, deadline)
+
+    def _is_over(self) -> bool:
+        """Decides that it ends, in one step: who wakes it later has to start another one."""
+        with self._starting:
+            if self._stop:
+                self._thread = None
+            return self._stop
