@@ -140,6 +140,19 @@ def test_after_the_process_that_asked_has_died_the_one_that_answers_is_told(site
     assert told == ["job"]
 
 
+def test_who_reads_what_was_answered_before_the_wait_is_told_of_nothing(site: Sites) -> None:
+    job = site()
+    first = suspended(job)
+    job.there.answer("job", first, True)
+    with job.there.open(session_id="job", existing="resume") as session:
+        session.suspend("Delete it as well?")
+    third = job.process()
+    told = answered(third)
+    assert third.get("job").status == "waiting"
+    job.clock.advance_sync(20)
+    assert told == []
+
+
 @async_test
 async def test_a_question_that_expires_is_told_once(site: Sites) -> None:
     job = site()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agentprogress import ProgressSession, Snapshot
+from agentprogress import ProgressSession, SessionRegistry, Snapshot
 from agentprogress.errors import SessionConflict
 
 from .kit import Site
@@ -309,6 +309,54 @@ def test_the_answer_is_there_after_every_process_has_forgotten_the_session(site:
     job.clock.advance_sync(5)
     with job.process().open(session_id="job", existing="resume") as session:
         assert session.answer is True
+
+
+@async_test
+async def test_an_answer_to_another_question_is_not_the_one_that_it_waits_for(site: Sites) -> None:
+    job = site()
+
+    async def work(session: ProgressSession) -> None:
+        await session.request_input("How many?", request_id="count")
+        session.suspend("Delete them?")
+
+    job.here.start(work, session_id="job")
+    await job.clock.settle()
+    job.there.answer("job", "count", 3)
+    await job.clock.advance(1)
+    assert job.there.get("job").status == "waiting"
+    with job.process().open(session_id="job", existing="resume") as session:
+        assert session.answer is None
+
+
+def fresh(job: Site) -> SessionRegistry:
+    return job.process()
+
+
+@pytest.mark.parametrize("which", [lambda job: job.here, lambda job: job.there, fresh])
+def test_the_answer_to_an_earlier_wait_is_not_the_one_to_this(
+    site: Sites, which: Callable[[Site], SessionRegistry]
+) -> None:
+    job = site()
+    request_id = suspended(job)
+    job.here.answer("job", request_id, True)
+    with job.there.open(session_id="job", existing="resume") as session:
+        assert session.answer is True
+        session.suspend("Delete it as well?", bool)
+    job.clock.settle_sync()
+    with which(job).open(session_id="job", existing="resume") as session:
+        assert session.answer is None
+
+
+def test_the_answer_is_there_for_who_takes_over_a_trimmed_log(site: Sites) -> None:
+    job = site(lease_ttl=30, max_history_events=5)
+    request_id = suspended(job)
+    job.there.answer("job", request_id, True)
+    session = job.session(existing="resume")
+    for number in range(20):
+        session.log(str(number))
+        session.flush_sync()
+    job.clock.jump(31)
+    assert job.session(job.there, existing="resume").answer is True
 
 
 def test_of_two_that_resume_a_waiting_session_one_does(site: Sites) -> None:

@@ -257,6 +257,8 @@ class Control:
 
     def tell_answered(self, replica: Replica, request_id: str) -> None:
         """Calls the application's `on_answer` back, in one process of all that could."""
+        if not replica.waits_for(request_id):
+            return
         answer = self._append(
             Append(
                 replica.id,

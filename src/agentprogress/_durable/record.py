@@ -46,7 +46,15 @@ class CommittedRecord(SessionRecord):
         owned: whether the session's producer is in this process.
     """
 
-    __slots__ = ("_announced", "_heard_at", "_intended", "_leaving", "owned", "stored")
+    __slots__ = (
+        "_announced",
+        "_heard_at",
+        "_intended",
+        "_leaving",
+        "_suspended_with",
+        "owned",
+        "stored",
+    )
 
     def __init__(self, stored: Stored, hub: Hub, life: Life, *, owned: bool) -> None:
         super().__init__(stored.session_id, stored.epoch, stored.attempt, hub, life)
@@ -54,6 +62,8 @@ class CommittedRecord(SessionRecord):
         self.stored = stored
         self.owned = owned
         self._intended: SessionStatus | None = None
+        # The question that it was last suspended with, once that was heard in the log.
+        self._suspended_with: str | None = None
         self._heard_at = hub.clock.monotonic()
         self._leaving: dict[SubscriberBase, None] = {}
         self._announced = False
@@ -66,6 +76,17 @@ class CommittedRecord(SessionRecord):
     def last_answer(self) -> Any:
         typed = super().last_answer
         return self.life.answer if typed is None else typed
+
+    def waits_for(self, request_id: str) -> bool:
+        """True while it is suspended until this question is settled, or was until just now."""
+        return self.status is SessionStatus.WAITING and self._suspended_with == request_id
+
+    def _suspend(self, request_id: str | None) -> None:
+        """From now on only the answer to this question is what it waits for; with the lock."""
+        self._suspended_with = request_id
+        self.life.answer = None
+        if self._inputs is not None:
+            self._inputs.answer = None
 
     @property
     def delivery_interval(self) -> float:
@@ -129,6 +150,7 @@ class CommittedRecord(SessionRecord):
         self.status = SessionStatus(state["status"])
         self.cancel_requested = state["cancel_requested"]
         self.life.started_at = state["started_at"]
+        self._suspend(None)  # what was answered meanwhile is kept with the session
         if self.status.ended:
             self._over_at(state["ended_at"], state["error"])
 
@@ -143,7 +165,10 @@ class CommittedRecord(SessionRecord):
         self.stored = stored
         self._heard_at = self._hub.clock.monotonic()
         if not self.owned:
+            heard = self.life.answer
             decode_details(stored.details, self.life)
+            if self._suspended_with is not None:
+                self.life.answer = heard
         if stored.gone:
             if not self.ended:
                 self.status = stored.status
@@ -171,6 +196,8 @@ class CommittedRecord(SessionRecord):
         if status is not None:
             self._arrive(status, event)
         elif event["type"] == "input.resolved":
+            if event["request_id"] == self._suspended_with:
+                self.life.answer = event.get("value")
             self._later_do(lambda: self._hear_answer(event))
         elif not self.cancel_requested:
             self._later_do(lambda: self._obey(event.get("reason")))
@@ -182,6 +209,8 @@ class CommittedRecord(SessionRecord):
         if status is SessionStatus.RUNNING:
             self.life.started_at = self.life.started_at or event["time"]
             self.attempt = event.get("attempt", self.attempt)
+        elif status is SessionStatus.WAITING:
+            self._suspend(event["request_id"])
         elif status.ended:
             self._over_at(event["time"], event.get("error"), event.get("reason"))
             self._end_inputs()
@@ -227,13 +256,14 @@ class CommittedRecord(SessionRecord):
                 inputs = self._inputs
                 if inputs is not None and question.outcome is None:
                     inputs.settle(question, outcome)
-                    inputs.answer = question.value
+                    if request_id == self._suspended_with:
+                        inputs.answer = question.value
                     self._closed = [*self._closed, question]
             self._let_go()
-        if self.status is SessionStatus.WAITING and outcome is not Outcome.CANCELLED:
-            self._answer_came(request_id, event.get("value"))
+        if self.waits_for(request_id) and outcome is not Outcome.CANCELLED:
+            self._answer_came(request_id)
 
-    def _answer_came(self, request_id: str, value: Any) -> None:
+    def _answer_came(self, request_id: str) -> None:
         """A suspended session has what it waits for, or never will."""
 
     # Those who follow
