@@ -187,3 +187,23 @@ def test_what_is_given_up_in_each_of_several_outages_is_told(site: Sites) -> Non
     kept = types(stored(job)).count("log.message")
     assert told(job) == {"log.message": 3 * BOUND * 3 - kept}
     assert session.dropped == told(job)["log.message"]
+
+
+def only_logs(wire: dict[str, Any]) -> dict[str, Any]:
+    """A rule of an application that knows only some of the types."""
+    rules: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"log.message": dict}
+    return wire if wire["type"].startswith("session.") else rules[wire["type"]](wire)
+
+
+def test_what_is_given_up_is_told_whatever_the_application_hides(site: Sites) -> None:
+    job = small(site)
+    session = job.session(job.process(redact=only_logs))
+    go_away(job)
+    for number in range(BOUND * 3):
+        session.log(str(number))
+    job.clock.advance_sync(10)
+    job.store.available = True
+    job.clock.advance_sync(10)
+    session.log("afterwards")
+    session.flush_sync()
+    assert told(job) == {"log.message": session.dropped}

@@ -112,14 +112,15 @@ class Replica(CommittedRecord):
         """Moves everything pending into the queue; with the lock."""
         if self._inbox:
             self._stage(len(self._inbox))
-        outbox, self._outbox = self._outbox, None
         if self._lost_types:
-            told = self._hub.encoder.lenient(dropped_event(self._lost_types))
+            # The library's own words and counts: there is nothing in it to hide.
+            told = encode_json(dropped_event(self._lost_types))
             self._lost_types = {}
             self.sending.add_events([Encoded(self._hub.stamp(), told)])
-        if outbox is not None:
-            self.sending.add_events(outbox.take())
-            self.dropped += outbox.refused
+        if self._outbox is not None:
+            self.sending.add_events(self._outbox.take())
+            self.dropped += self._outbox.refused
+            self._outbox = None
 
     def _move(
         self,
