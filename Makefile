@@ -55,6 +55,7 @@ proof: python ## prove by numbers what is too long for the tests
 	$(BIN)/python -m benchmarks.proof
 	$(BIN)/python -m benchmarks.cuts
 	$(BIN)/python -m benchmarks.chaos
+	$(BIN)/python -m pytest -m proof $(ARGS)
 
 bench: python ## measure, beside the usual ways: make bench [ARGS=…]
 	@$(PREPARE) bench

@@ -21,8 +21,11 @@ AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 # Rule, and what of the page breaks it.
 VIOLATIONS = """
-axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-  nodes.map(({ target, failureSummary }) => `${id}: ${target.flat()}: ${failureSummary}`)))
+async (rules) => {
+  const { violations } = await axe.run(rules ? { runOnly: rules } : {});
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${target.flat()}: ${failureSummary}`));
+}
 """
 
 FOCUSED = """
@@ -74,20 +77,21 @@ async def show(registry: SessionRegistry, tabs: Tabs) -> AsyncIterator[Show]:
         yield found
 
 
-# The page that comes with the server always follows a session.
+# The page that comes with the server has a head of its own around the same element.
 @pytest.mark.parametrize(
     ("state", "in_view"),
     [(state, False) for state in STATES]
-    + [(state, True) for state in STATES if state != "nothing"],
+    + [(state, True) for state in ("running", "question", "failed", "reconnecting")],
 )
 async def test_axe_finds_no_violation(context: BrowserContext, state: str, in_view: bool) -> None:
     async with in_state(context, state, in_view=in_view) as page:
         await page.evaluate(AXE.read_text(encoding="utf-8"))
-        for width in (1280, 360):
+        for width in (360, 1280):
             await page.set_viewport_size({"width": width, "height": 800})
-            for scheme in ("light", "dark"):
-                await page.emulate_media(color_scheme=scheme)
-                assert await page.evaluate(VIOLATIONS) == [], (width, scheme)
+            assert await page.evaluate(VIOLATIONS) == [], width
+        # Another scheme has other colours and is the same in all else.
+        await page.emulate_media(color_scheme="dark")
+        assert await page.evaluate(VIOLATIONS, ["color-contrast"]) == []
 
 
 async def test_axe_would_find_one(context: BrowserContext) -> None:

@@ -14,8 +14,8 @@ from .site import Site, Tab
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
-# A browser rests 100 ms after a cut, so that it is cut a minute long by many more.
-ROUGH = Weather(seed=30, cuts=60, blackholes=0, events=300)
+# A browser rests 100 ms after each cut.
+ROUGH = Weather(seed=30, cuts=30, blackholes=0, events=150)
 
 
 class Job:

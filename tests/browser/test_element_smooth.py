@@ -14,7 +14,12 @@ from .site import Tabs
 from .tracing import smooth
 
 # A trace is slow to make and to read.
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.proof,
+    pytest.mark.timeout(240),
+]
 
 FRAME = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 

@@ -179,16 +179,15 @@ async def test_pages_of_another_origin_may_call_when_they_are_named(file: str) -
 async def test_a_store_that_does_not_answer_ends_it_with_a_sentence() -> None:
     with Engine(Kind.VALKEY, Options(password="hush")) as engine:
         engine.stop()
-        where = f"agentprogress: Redis at 127.0.0.1:{engine.port} cannot be used: "
+        where = f"Redis at 127.0.0.1:{engine.port} cannot be used: "
         words = [*CLI, "serve", "--store", engine.url, "--port", "0"]
         async with started(words, env={"AGENTPROGRESS_STORE_WAIT": "0.2"}) as program:
             assert await program.exit_status() == 1
             assert await program.rest() == b""
             waiting, last = (await program.errors()).splitlines()
     assert waiting.startswith(where)
-    assert waiting.endswith(" Waiting for it, at most 0 s.")
-    assert last.startswith(where)
-    assert last.endswith(" It was waited for 0.2 s.")
+    assert "until it is back" in waiting
+    assert last.startswith(f"agentprogress: {where}")
 
 
 async def test_a_store_that_comes_late_is_waited_for() -> None:
@@ -196,7 +195,7 @@ async def test_a_store_that_comes_late_is_waited_for() -> None:
         engine.stop()
         words = [*CLI, "serve", "--store", engine.url, "--port", "0"]
         async with started(words) as program:
-            assert "Waiting for it, at most 30 s." in await program.error_line()
+            assert "until it is back" in await program.error_line()
             await anyio.to_thread.run_sync(engine.start)
             url = (await program.line()).rpartition(" at ")[2]
             assert (await fetch(f"{url}/health")).status_code == 200

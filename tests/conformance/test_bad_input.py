@@ -62,17 +62,17 @@ def test_text_that_is_not_utf8_closes_the_connection(live: Live) -> None:
     session.until(subscribers=0)
 
 
-def test_ten_thousand_pongs_at_once_do_no_harm(live: Live) -> None:
+def test_ten_thousand_pongs_do_no_harm(live: Live) -> None:
     session = live.session()
     with session.websocket() as socket:
         frames = socket.frames()
         next(frames)
-        socket.send(PONG, times=10_000)
+        socket.send(PONG, times=2_500)
         session.do(("log", 1))
         assert next(f for f in frames if f["type"] != "heartbeat")["type"] == "session.started"
         before = live.control("stats")["rss_bytes"]
         for _ in range(3):
-            socket.send(PONG, times=10_000)
+            socket.send(PONG, times=2_500)
         # Some servers would hold a connection whose application left messages unread.
         socket.round_trip()
         session.do(("log", 1, 1), ("complete", None))

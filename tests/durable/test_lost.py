@@ -130,6 +130,15 @@ def test_with_lost_after_none_nobody_ever_is(site: Sites) -> None:
     assert job.there.get("job").status == "running"
 
 
+def test_those_that_never_are_lost_hide_none_that_was_never_begun(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=None, pending_ttl=60, max_sweep=1)
+    dead(job)
+    job.there.reserve_sync(session_id="queued")
+    job.clock.advance_sync(100)
+    assert job.there.get("job").status == "running"
+    assert job.there.get("queued").status == "lost"
+
+
 def test_a_clock_that_jumps_loses_nobody(site: Sites) -> None:
     job = site(lease_ttl=30, lost_after=90)
     session = job.session()

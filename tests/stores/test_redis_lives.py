@@ -125,7 +125,7 @@ def test_sessions_that_vanished_leave_the_index_when_they_are_met(
     for name in "abc":
         assert store.claim(claim(name, owner="me", lease=0.0))
     client.delete(*(f"agentprogress:{{{name}}}:m" for name in "ab"))
-    assert [each.session.session_id for each in store.overdue(0, 9)] == ["c"]
+    assert [each.session.session_id for each in store.overdue(9)] == ["c"]
     assert client.zcard(_INDEX + "due") == 1
     assert client.hlen(_INDEX + "entries") == 1
     assert client.zcard(_INDEX + "order") == 2
@@ -140,7 +140,7 @@ def test_an_index_that_was_lost_is_written_again(store: RedisStore, client: redi
     assert store.list(owner="me", status=None, limit=9, after=None) == []
     # A renewal gives only a time to look; who looks then finds that it is not listed.
     assert store.renew([Lease("s", EPOCH, 1, 0)]) == [True]
-    assert [each.session.session_id for each in store.overdue(0, 9)] == ["s"]
+    assert [each.session.session_id for each in store.overdue(9)] == ["s"]
     for owner in ("me", None):
         assert len(store.list(owner=owner, status=None, limit=9, after=None)) == 1
 
@@ -151,7 +151,7 @@ def test_a_claim_that_died_in_the_middle_is_looked_after(
     assert store.claim(claim(lease=0.0))
     # As it is when the process dies before the second call: the time to look stands, no more.
     client.delete(_INDEX + "entries", _INDEX + "order", _INDEX + "lives")
-    assert [each.session.session_id for each in store.overdue(0, 9)] == ["s"]
+    assert [each.session.session_id for each in store.overdue(9)] == ["s"]
     assert len(store.list(owner=None, status=None, limit=9, after=None)) == 1
 
 
@@ -160,7 +160,7 @@ def test_hints_that_come_too_early_are_put_right(store: RedisStore, client: redi
     for name in ids:
         assert store.claim(claim(name, ttl=LONG, lease=0.0 if name == "s299" else LONG))
     client.zadd(_INDEX + "due", dict.fromkeys(ids, 1.0))
-    assert [each.session.session_id for each in store.overdue(0, 9)] == ["s299"]
+    assert [each.session.session_id for each in store.overdue(9)] == ["s299"]
     # All but the one that is due were moved to when they are.
     assert client.zcount(_INDEX + "due", 0, 1) == 1
 

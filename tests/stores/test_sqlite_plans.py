@@ -36,7 +36,7 @@ def plan_of(path: Path, ask: Callable[[SQLiteStore], object]) -> str:
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (lambda store: store.overdue(90, 10), "sessions_lease"),
+        (lambda store: store.overdue(10), "sessions_lease"),
         (lambda store: store.list(owner="me", status=None, limit=9, after="s"), "sessions_owner"),
         (lambda store: store.list(owner="me", status="lost", limit=9, after=None), "sessions_"),
         (lambda store: store.list(owner=None, status="lost", limit=9, after="s"), "_status"),

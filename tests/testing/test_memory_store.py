@@ -46,7 +46,7 @@ CALLS: list[Callable[[Store], object]] = [
     lambda store: store.heads(["s"]),
     lambda store: store.trim(Trim("s", "Epoch00001", 1, 1, b"")),
     lambda store: store.renew([Lease("s", "Epoch00001", 1, 30)]),
-    lambda store: store.overdue(0, 9),
+    lambda store: store.overdue(9),
     lambda store: store.result("s"),
     lambda store: store.delete("s", 1),
     lambda store: store.list(owner=None, status=None, limit=9, after=None),
