@@ -269,8 +269,12 @@ class Committer:
         """
         settings = self._settings
         lost_after = settings.lost_after
+        # Running ones that nobody ever ends must not hide those that were never begun.
+        statuses = [SessionStatus.PENDING]
+        if lost_after is not None:
+            statuses.append(SessionStatus.RUNNING)
         suspects: dict[str, tuple[str, float]] = {}
-        for one in self._store.overdue(0.0, settings.max_sweep):
+        for one in self._store.overdue(settings.max_sweep, statuses=statuses):
             session = one.session
             stamp, since = self._suspects.get(session.session_id, ("", now))
             since = since if stamp == one.stamp else now

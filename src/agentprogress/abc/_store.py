@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+from .._core.states import SessionStatus
 from ._values import Append, Appended, Claim, Lease, Log, Overdue, Position, Refused, Stored, Trim
 
 __all__ = ["Listener", "Store"]
@@ -137,13 +138,17 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def overdue(self, age: float, most: int) -> list[Overdue]:
-        """Returns sessions whose lease has run out: somebody has to end them.
+    def overdue(
+        self,
+        most: int,
+        *,
+        statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
+    ) -> list[Overdue]:
+        """Returns sessions whose lease has run out, the longest ago first.
 
         Args:
-            age: seconds since when a running session's lease must have run out; a pending one's
-                only has to have.
-            most: at most so many, the longest overdue first.
+            most: at most so many.
+            statuses: only those in one of these states.
         """
 
     @abstractmethod

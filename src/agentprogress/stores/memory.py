@@ -7,12 +7,13 @@ virtual time where they are given some, and it breaks on demand as servers do.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
 from .._clock import SystemClock
 from .._core.cursor import Cursor
+from .._core.states import SessionStatus
 from ..abc import (
     Append,
     Appended,
@@ -106,13 +107,17 @@ class MemoryStore(Store):
         with self._reached() as now:
             return [self._renew(each, now) for each in leases]
 
-    def overdue(self, age: float, most: int) -> list[Overdue]:
+    def overdue(
+        self,
+        most: int,
+        *,
+        statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
+    ) -> list[Overdue]:
         with self._reached() as now:
-            since = {"running": now - age, "pending": now}
             found = [
                 (each.lease_until or 0.0, each)
                 for each in self._all(now)
-                if each.status in since and each.lapsed(since[each.status])
+                if each.status in statuses and each.lapsed(now)
             ]
             found.sort(key=lambda each: each[0])
             return [

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar
 
+from .._core.states import SessionStatus
 from ..abc import (
     Append,
     Appended,
@@ -126,9 +127,14 @@ class SQLiteStore(Store):
             now, change = self._wall(), next_change(db)
             return [owning.renew(db, lease, now, change) for lease in leases]
 
-    def overdue(self, age: float, most: int) -> list[Overdue]:
+    def overdue(
+        self,
+        most: int,
+        *,
+        statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
+    ) -> list[Overdue]:
         with self._file.reading() as db:
-            return reading.overdue(db, age, most, self._wall())
+            return reading.overdue(db, most, statuses, self._wall())
 
     def result(self, session_id: str) -> bytes | None:
         with self._file.reading() as db:

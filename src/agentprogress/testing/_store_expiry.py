@@ -56,7 +56,7 @@ class ExpiryTests(StoreCase):
         self.pass_time(store, PAST_SOON)
         assert self.gone(store, "soon")
         assert not self.gone(store, "s")
-        assert [each.session.session_id for each in store.overdue(0, 9)] == ["s"]
+        assert [each.session.session_id for each in store.overdue(9)] == ["s"]
         late = append(event(3), session_id="soon")
         assert self.refused(store, late).why is Refusal.UNKNOWN
         assert not store.delete("soon", LONG)

@@ -246,14 +246,14 @@ class LeaseTests(StoreCase):
 
     def test_a_lease_may_be_given_up(self, store: Store) -> None:
         self.begin(store)
-        assert store.overdue(0, 9) == []
+        assert store.overdue(9) == []
         assert store.renew([session_lease(0)]) == [True]
         assert (self.found(store).lease_left or 0) <= 0
-        assert self.overdue(store, 0) == ["s"]
+        assert self.overdue(store) == ["s"]
 
-    def overdue(self, store: Store, age: float, most: int = 9) -> list[str]:
+    def overdue(self, store: Store, most: int = 9, **wanted: Any) -> list[str]:
         """Returns whose lease has run out."""
-        return [each.session.session_id for each in store.overdue(age, most)]
+        return [each.session.session_id for each in store.overdue(most, **wanted)]
 
     def test_overdue_is_who_should_be_alive_and_is_not(self, store: Store) -> None:
         waiting = SessionStatus.WAITING
@@ -267,30 +267,38 @@ class LeaseTests(StoreCase):
         self.begin(store, "ended", lease=SOON)
         self.end(store, "ended")
         self.begin(store, "goes on", lease=SOON)
-        assert self.overdue(store, 0) == []
+        assert self.overdue(store) == []
         self.pass_time(store, PAST_SOON)
         store.renew([Lease("goes on", EPOCH, 1, LONG)])
-        assert sorted(self.overdue(store, 0)) == ["pending", "running"]
-        assert self.overdue(store, LONG) == ["pending"]
+        assert sorted(self.overdue(store)) == ["pending", "running"]
+
+    def test_overdue_are_only_those_in_the_states_that_are_asked_for(self, store: Store) -> None:
+        self.begin(store, "running", lease=SOON)
+        self.begin(store, "pending", lease=SOON, status=_PENDING)
+        self.pass_time(store, PAST_SOON)
+        for most in (1, 9):
+            assert self.overdue(store, most, statuses=[_PENDING]) == ["pending"]
+            assert self.overdue(store, most, statuses={_RUNNING}) == ["running"]
+        assert self.overdue(store, statuses=()) == []
 
     def test_the_longest_overdue_come_first(self, store: Store) -> None:
         for session_id, lease in (("b", 0.02), ("c", 0.03), ("a", 0.01)):
             self.begin(store, session_id)
             store.renew([Lease(session_id, EPOCH, 1, lease)])
         self.pass_time(store, 0.1)
-        [*order] = self.overdue(store, 0)
-        left = [each.session.lease_left or 0 for each in store.overdue(0, 9)]
+        [*order] = self.overdue(store)
+        left = [each.session.lease_left or 0 for each in store.overdue(9)]
         assert sorted(order) == ["a", "b", "c"]
         assert left == sorted(left)
-        assert self.overdue(store, 0, 2) == order[:2]
+        assert self.overdue(store, 2) == order[:2]
 
     def test_a_stamp_tells_one_renewal_from_the_next(self, store: Store) -> None:
         self.begin(store)
         store.renew([session_lease(0)])
-        [first] = store.overdue(0, 9)
-        assert store.overdue(0, 9)[0].stamp == first.stamp
+        [first] = store.overdue(9)
+        assert store.overdue(9)[0].stamp == first.stamp
         assert (first.session.epoch, first.session.fence, first.session.head) == (EPOCH, 1, 0)
         self.pass_time(store, 0.05)
         store.renew([session_lease(0)])
-        [second] = store.overdue(0, 9)
+        [second] = store.overdue(9)
         assert second.stamp != first.stamp

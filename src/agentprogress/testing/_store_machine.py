@@ -15,7 +15,6 @@ from ..abc import Append, Appended, Claim, Ending, Expected, Lease, Position, Re
 from ._store_oracle import Oracle
 from ._store_views import check_from, view_of, without_lease
 from ._store_wishes import (
-    AGE,
     APPENDS,
     CONNECTION,
     ENDED,
@@ -250,9 +249,10 @@ class StoreMachine(RuleBasedStateMachine):
                 listed = store.list(owner=owner, status=status, limit=9, after=None)
                 ids = [each.session_id for each in listed]
                 assert ids == self.oracle.listed(owner, status)
-            for age in (0.0, AGE):
-                overdue = [each.session.session_id for each in store.overdue(age, 9)]
-                assert sorted(overdue) == sorted(self.oracle.overdue(age))
+            for statuses in (LIVE[:1], LIVE):
+                overdue = store.overdue(9, statuses=statuses)
+                ids = [each.session.session_id for each in overdue]
+                assert sorted(ids) == sorted(self.oracle.overdue(statuses))
 
     # How it is asked
 

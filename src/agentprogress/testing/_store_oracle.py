@@ -6,6 +6,7 @@ appended to it, and what is retained, kept or alive is worked out from that when
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..abc import Append, Claim, Lease, Trim
@@ -261,15 +262,10 @@ class Oracle:
         self.epochs[session_id].deleted = (self.now, ttl)
         return True
 
-    def overdue(self, age: float) -> list[str]:
-        """Returns who has to be looked after."""
-        ages = {"pending": 0.0, "running": age}
-        return [
-            each
-            for each in self.ids()
-            if self.epochs[each].status in ages
-            and self.lapsed(self.epochs[each], ages[self.epochs[each].status])
-        ]
+    def overdue(self, statuses: Collection[str]) -> list[str]:
+        """Returns whose lease has run out, in any order."""
+        epochs = [(each, self.epochs[each]) for each in self.ids()]
+        return [each for each, it in epochs if it.status in statuses and self.lapsed(it)]
 
     def listed(self, owner: str | None, status: str | None) -> list[str]:
         """Returns who is listed, in order."""

@@ -6,7 +6,7 @@ change them. What is in the index (`index`) is found there and read here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ..._core.states import SessionStatus
 from ...abc import (
@@ -145,13 +145,18 @@ class ScriptedStore(Store):
 
     # Through the index
 
-    def overdue(self, age: float, most: int) -> list[Overdue]:
+    def overdue(
+        self,
+        most: int,
+        *,
+        statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
+    ) -> list[Overdue]:
         overdue: list[Overdue] = []
         for _, page in self._due():
             overdue += [
                 Overdue(found.stored, found.stamp)
                 for found in page
-                if found is not None and _overdue(found.stored, age)
+                if found is not None and _overdue(found.stored, statuses)
             ]
             if len(overdue) >= most:
                 break
@@ -234,13 +239,9 @@ def _in_turns(appends: Sequence[Append]) -> Iterator[list[int]]:
     yield from turns.values()
 
 
-def _overdue(session: Stored, age: float) -> bool:
+def _overdue(session: Stored, statuses: Collection[SessionStatus]) -> bool:
     left = session.lease_left
-    if left is None:
-        return False
-    if session.status is SessionStatus.RUNNING:
-        return left <= -age
-    return session.status is SessionStatus.PENDING and left <= 0
+    return left is not None and left <= 0 and session.status in statuses
 
 
 def _lease_left(overdue: Overdue) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from ..._core.states import SessionStatus
 from ...abc import Log, Overdue, Position, Stored
 from .rows import COLUMNS, Row, blob, row_of
 
@@ -12,10 +14,9 @@ __all__ = ["Wanted", "find", "head", "listed", "log", "overdue", "result"]
 
 _EVENTS = "SELECT data FROM events WHERE session = ? AND seq >= ? ORDER BY seq"
 _OVERDUE = (
-    f"SELECT {COLUMNS} FROM sessions WHERE lease_until <= :now AND expires > :now AND "
+    f"SELECT {COLUMNS} FROM sessions WHERE lease_until <= ? AND expires > ? "
     # The plus keeps SQLite from going through all that have a status.
-    "(+status = 'pending' OR (+status = 'running' AND lease_until <= :now - :age)) "
-    "ORDER BY lease_until, key LIMIT :most"
+    "AND +status IN ({statuses}) ORDER BY lease_until, key LIMIT ?"
 )
 _VISIBLE = "expires > :now AND (result_until IS NULL OR result_until > :now)"
 
@@ -65,9 +66,12 @@ def result(db: sqlite3.Connection, session_id: str, now: float) -> bytes | None:
     return None if row is None or row.gone(now) else blob(db, row.key, "result")
 
 
-def overdue(db: sqlite3.Connection, age: float, most: int, now: float) -> list[Overdue]:
-    """Returns sessions whose lease has run out."""
-    rows = db.execute(_OVERDUE, {"now": now, "age": age, "most": most}).fetchall()
+def overdue(
+    db: sqlite3.Connection, most: int, statuses: Collection[SessionStatus], now: float
+) -> list[Overdue]:
+    """Returns sessions whose lease has run out, the longest ago first."""
+    question = _OVERDUE.format(statuses=", ".join("?" * len(statuses)))
+    rows = db.execute(question, (now, now, *statuses, most)).fetchall()
     return [
         Overdue(row.stored_whole(db, now), f"{row.epoch}-{row.renewals}")
         for row in map(Row._make, rows)
