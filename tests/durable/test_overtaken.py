@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
+import anyio
 import pytest
 
+from agentprogress import ProgressSession
 from agentprogress.errors import SessionConflict, SessionEnded
 
 from .kit import Site, durable, held, kill, replica_of
@@ -87,6 +89,48 @@ def test_a_flush_says_when_somebody_else_has_ended_the_session(site: Sites) -> N
     session.log("too late")
     with pytest.raises(SessionEnded):
         session.flush_sync()
+
+
+def deleted(job: Site) -> None:
+    job.there.delete("job")
+
+
+def lost(job: Site) -> None:
+    durable(job.there).end_lost(job.store.there("job"), 0.0)
+
+
+@async_test
+@pytest.mark.parametrize(
+    ("end", "status", "reason"), [(lost, "lost", None), (deleted, "cancelled", "deleted")]
+)
+async def test_a_job_that_finds_its_session_ended_is_stopped(
+    site: Sites, end: Callable[[Site], None], status: str, reason: str | None
+) -> None:
+    job = site(lease_ttl=30)
+    stopped: list[tuple[bool, str | None]] = []
+
+    async def work(session: ProgressSession) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.append((session.cancel_requested, replica_of(job.here).life.cancel_reason))
+
+    session = job.here.start(work, session_id="job")
+    await job.clock.settle()
+    job.clock.jump(31)
+    job.store.meanwhile("append", lambda: end(job))
+    session.log("too late")
+    await job.clock.settle()
+    assert stopped == [(True, reason)]
+    assert session.status == status
+
+
+def test_a_session_that_is_ended_as_it_begins_does_not_begin(site: Sites) -> None:
+    job = site()
+    job.here.reserve_sync(session_id="job")
+    job.store.meanwhile("append", lambda: job.there.cancel("job", "enough"))
+    with pytest.raises(SessionConflict, match="ended"):
+        job.session()
 
 
 def test_who_helps_a_dead_producer_does_not_storm_the_store(site: Sites) -> None:

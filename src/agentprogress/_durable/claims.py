@@ -255,7 +255,7 @@ class Claims:
         """Waits for the store to have the beginning: only then nobody else has begun it.
 
         Raises:
-            SessionConflict: another process came first.
+            SessionConflict: another process came first, or has ended it.
             StoreUnavailable: it cannot be stored.
         """
         replica = producer.record
@@ -263,6 +263,8 @@ class Claims:
         done = self._sessions.stored_sync(replica, self._patience)
         if replica.fenced:
             raise SessionConflict(replica.id, replica.status, "Another process has begun it.")
+        if not replica.owned:
+            raise SessionConflict(replica.id, replica.status, "Somebody has ended it meanwhile.")
         if not done:
             replica.lose()
             raise StoreUnavailable(

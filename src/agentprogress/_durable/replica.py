@@ -301,6 +301,8 @@ class Replica(CommittedRecord):
         if answer.why is Refusal.MOVED:
             self._turn(self._make_anew, _nothing)
             return Ask.READ
+        if answer.why is Refusal.ENDED and self.owned and not self.closed:
+            return Ask.READ  # the end that is read stops the job, and tells it why
         if answer.why is Refusal.STATUS and self.owned:
             _logger.error("session %s: the store refuses what it should take", self.id)
         self.lose(fenced=answer.why in (Refusal.FENCED, Refusal.EPOCH))
