@@ -129,11 +129,14 @@ class DurableSessions(Backing):
             self.reachability.connect()
             answer = question()
         except (StoreUnavailable, InvalidSettings) as error:
-            self.reachability.failed(error)
-            self.committer.worker.wake()  # it finds out when the store is back
+            self._failed(error)
             raise
         self.reachability.worked()
         return answer
+
+    def _failed(self, error: StoreUnavailable | InvalidSettings) -> None:
+        self.reachability.failed(error)
+        self.committer.worker.wake()  # it finds out when the store is back
 
     def connect(self) -> None:
         """Makes sure that the store is there and fit for use; waits for it.
@@ -145,12 +148,14 @@ class DurableSessions(Backing):
         until = self.clock.monotonic() + self.settings.store_wait
         while True:
             try:
-                self.ask(_nothing)
-            except StoreUnavailable:
+                self.reachability.connect()
+            except StoreUnavailable as error:
+                self._failed(error)
                 if self.clock.monotonic() >= until:
                     raise
                 self.reachability.rest(until)
             else:
+                self.reachability.worked()
                 return
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
@@ -378,9 +383,6 @@ class DurableSessions(Backing):
         self._call_all_back()
         self.listening.stop(left())
         self.store.close()
-
-
-def _nothing() -> None: ...
 
 
 def _position(session_id: str, replica: Replica | None) -> Position:

@@ -13,9 +13,9 @@ from ..errors import InvalidUrl
 from ._addresses import session_url
 from ._arguments import new_parser, why
 from ._client import write_client
+from ._job import JobOptions, Outcome, Watch, run_job
 from ._listen import CannotServe
 from ._output import have_streams
-from ._serve import Ending, ServeOptions, Watch, serve
 from ._types import CannotWrite, write_types
 
 __all__ = ["main"]
@@ -114,10 +114,10 @@ def _play_demo(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> i
     if not root.exists():
         parser.error(f"there is no {str(root)!r}")
     root = root.resolve()
-    options = _serving(parsed, linger=0.0 if parsed.once else None)
+    options = _job_options(parsed, linger=0.0 if parsed.once else None)
     title = parsed.title or f"A crew reads {root.name or root}"
-    ending = serve(Crew(root, parsed.pace), options, {"title": title, "plan": PLAN})
-    return _interrupted(ending) or (0 if ending.status == "completed" else _FAILED)
+    outcome = run_job(Crew(root, parsed.pace), options, {"title": title, "plan": PLAN})
+    return _interrupted(outcome) or (0 if outcome.status == "completed" else _FAILED)
 
 
 def _run_command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
@@ -131,12 +131,12 @@ def _run_command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
     watch = _watch() if parsed.watch else None
     command = Command(words, quiet=parsed.quiet, watched=parsed.watch)
     title = parsed.title or shlex.join(words)[:_MAX_TITLE_CHARS]
-    ending = serve(command, _serving(parsed, linger=parsed.linger), {"title": title}, watch)
-    return _interrupted(ending) or command.exit_status or 0
+    outcome = run_job(command, _job_options(parsed, linger=parsed.linger), {"title": title}, watch)
+    return _interrupted(outcome) or command.exit_status or 0
 
 
 def _serve_store(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
-    from ._gateway import GatewayOptions, Keys, run_gateway
+    from ._serve import Keys, ServeOptions, serve
 
     store = parsed.store or os.environ.get("AGENTPROGRESS_STORE")
     if not store:
@@ -146,14 +146,14 @@ def _serve_store(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
     secrets = [line.strip() for line in text.splitlines() if line.strip()]
     if file is not None and not secrets:
         parser.error(f"{str(file)!r} has no key")
-    options = GatewayOptions(
+    options = ServeOptions(
         store=store,
         host=parsed.host,
         port=parsed.port,
         keys=Keys(secrets=secrets, algorithm=parsed.algorithm, audience=parsed.audience),
         allowed_origins=parsed.allowed_origin,
     )
-    number = run_gateway(options)
+    number = serve(options)
     return _BY_SIGNAL + number if number else 0
 
 
@@ -186,9 +186,9 @@ def _watch() -> Watch:
     return watch
 
 
-def _serving(parsed: argparse.Namespace, linger: float | None) -> ServeOptions:
-    return ServeOptions(host=parsed.host, port=parsed.port, linger=linger, store=parsed.store)
+def _job_options(parsed: argparse.Namespace, linger: float | None) -> JobOptions:
+    return JobOptions(host=parsed.host, port=parsed.port, linger=linger, store=parsed.store)
 
 
-def _interrupted(ending: Ending) -> int:
-    return 0 if ending.signal_number is None else _BY_SIGNAL + ending.signal_number
+def _interrupted(outcome: Outcome) -> int:
+    return 0 if outcome.signal_number is None else _BY_SIGNAL + outcome.signal_number

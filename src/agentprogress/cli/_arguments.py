@@ -57,7 +57,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         help="pause added to each tool call so that people can follow; 0: full speed (%(default)s)",
     )
     parser.add_argument("--once", action="store_true", help="exit when the crew is done")
-    _add_serving(parser)
+    _add_job_options(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="go on serving for so long after the command has ended; 0 exits as soon as those who "
         "follow have been told (until Ctrl-C)",
     )
-    _add_serving(parser)
+    _add_job_options(parser)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -237,7 +237,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_serving(parser: argparse.ArgumentParser) -> None:
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
     _add_address(parser)
     parser.add_argument(
         "--store",

@@ -193,12 +193,11 @@ async def _in_terminal(target: Target) -> int:
 
     sight = Sight(look)
     with (
-        anyio.CancelScope() as everything,
-        Interrupts(at_once=everything.cancel) as interrupts,
+        Interrupts() as interrupts,
         Screen() as screen,
         notices(lambda text: screen.say(note(text))),
     ):
-        interrupts.before = everything.cancel
+        interrupts.before = interrupts.scope.cancel
         async with feed, anyio.create_task_group() as tasks:
             tasks.start_soon(sight.keep, screen)
             with contextlib.suppress(FollowError):  # the last frame tells it

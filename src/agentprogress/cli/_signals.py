@@ -16,26 +16,25 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """The terminal's Ctrl-C and its kin: the first one asks, the second one is at once.
-
-    Args:
-        at_once: what the second one does.
+    """A block that the terminal's Ctrl-C and its kin end: the second one cancels it.
 
     Attributes:
         before: called when the first one comes.
         asked: set by the first one.
         signal_number: which the first one was.
+        scope: the block's; `cancelled_caught` tells whether it was cut short.
     """
 
-    def __init__(self, at_once: Callable[[], object]) -> None:
+    def __init__(self) -> None:
         self.before: Callable[[], object] = lambda: None
         self.asked = anyio.Event()
         self.signal_number: int | None = None
-        self._at_once = at_once
+        self.scope = anyio.CancelScope()
         self._loop = LoopRef()
         self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        self.scope.__enter__()
         for number in _signals():
             previous = signal.signal(number, self._handle)
             self._restore.callback(signal.signal, number, previous)
@@ -46,8 +45,9 @@ class Interrupts:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         self._restore.close()
+        return bool(self.scope.__exit__(exc_type, exc, traceback))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # Between any two instructions of the loop's own code: nothing is done here.
@@ -55,7 +55,7 @@ class Interrupts:
 
     def _arrived(self, number: int) -> None:
         if self.asked.is_set():
-            self._at_once()
+            self.scope.cancel()
         else:
             self.signal_number = number
             self.asked.set()
