@@ -1,11 +1,13 @@
 """Jobs in Celery's workers, watched by whoever asks.
 
     export AGENTPROGRESS_STORE=redis://localhost:6379/0
+    export AGENTPROGRESS_BASE_URL=http://127.0.0.1:8765/progress
     celery -A examples.celery_worker worker
     agentprogress serve
     python -m examples.celery_worker tea
 
-The last line stands for a web application: it prints where the job can be followed from now on.
+The second line is where the gateway, `agentprogress serve`, is reached. The last line stands for a
+web application: it prints the address of a page that shows the job, which may still be waiting.
 """
 
 import os
@@ -43,4 +45,4 @@ def create_report(topic: str) -> SessionHandle:
 
 if __name__ == "__main__":
     with registry:
-        print(create_report(sys.argv[1])["url"])
+        print(f"{create_report(sys.argv[1])['url']}/view")

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from agentprogress import ProgressSession, SessionHandle, SessionRegistry
 from agentprogress.asgi import ProgressApp
 
-registry = SessionRegistry(store=os.environ.get("STORE", "sqlite:///progress.db"))
+registry = SessionRegistry(store=os.environ.get("AGENTPROGRESS_STORE", "sqlite:///progress.db"))
 app = FastAPI()
 app.mount("/progress", ProgressApp(registry))
 

@@ -122,7 +122,7 @@ async def test_a_run_of_another_framework_is_followed_to_the_end(
 @pytest.mark.anyio
 @pytest.mark.server
 async def test_a_run_of_one_worker_is_followed_through_any_of_them(tmp_path: Path) -> None:
-    env = {"STORE": f"sqlite:///{tmp_path}/progress.db"}
+    env = {"AGENTPROGRESS_STORE": f"sqlite:///{tmp_path}/progress.db"}
     command = (*uvicorn("examples.workers:app"), "--workers", "2")
     async with running(*command, announces=ON_UVICORN, ready=STARTED, env=env) as origin:
         async with client() as http:
@@ -147,7 +147,8 @@ async def test_a_run_of_one_worker_is_followed_through_any_of_them(tmp_path: Pat
 )
 async def test_a_job_of_a_queue_is_followed_through_a_gateway(module: str, worker: str) -> None:
     with Engine(Kind.VALKEY) as engine:
-        env = {"AGENTPROGRESS_STORE": engine.url}
+        mount = "http://127.0.0.1:8765/progress"
+        env = {"AGENTPROGRESS_STORE": engine.url, "AGENTPROGRESS_BASE_URL": mount}
         work = (sys.executable, "-m", *worker.format(store=engine.url).split())
         enqueue = (sys.executable, "-m", module, "tea")
         async with (
@@ -155,8 +156,11 @@ async def test_a_job_of_a_queue_is_followed_through_a_gateway(module: str, worke
             started((*CLI, "serve", "--port", "0"), cwd=ROOT, env=env) as gateway,
             started(enqueue, cwd=ROOT, env=env) as web,
         ):
-            origin = (await gateway.line()).rpartition(" at ")[2].removesuffix("/progress")
-            url = origin + await web.line()
+            # The test's gateway has another port than the one in the example.
+            served = (await gateway.line()).rpartition(" at ")[2]
+            page = (await web.line()).replace(mount, served)
+            assert (await fetch(page)).status_code == 200
+            url = page.removesuffix("/view")
             story = await follow(url)
             at_work.interrupt(signal.SIGTERM)
             assert await at_work.exit_status() == 0
