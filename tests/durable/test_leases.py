@@ -35,6 +35,7 @@ def test_the_leases_of_a_process_are_renewed_together_three_times_in_their_life(
 def test_what_runs_not_has_no_lease_to_renew(site: Sites) -> None:
     job = site(lease_ttl=30)
     job.here.reserve_sync(session_id="pending")
+    job.clock.settle_sync()
     with job.here.open(session_id="waiting") as session:
         session.suspend("Deploy?")
     with job.here.open(session_id="ended"):
