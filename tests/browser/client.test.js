@@ -185,6 +185,25 @@ test("a token that is long in coming costs no transport, and one that never come
   assert.equal(asked.length, 2);
 });
 
+test("a token that has come leaves no timer behind", async (context) => {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const left = new Set();
+  context.mock.method(globalThis, "setTimeout", (...call) => {
+    const timer = set(...call);
+    if (call[1] >= 30_000) left.add(timer);
+    return timer;
+  });
+  context.mock.method(globalThis, "clearTimeout", (timer) => {
+    left.delete(timer);
+    clear(timer);
+  });
+  const connect = await serving(context, (_, __, response) => stream(response, welcome(9, "snapshot"), snapshot(9)));
+  const client = connect({ token: async () => "made" });
+  await until(client, isIn("live"));
+  client.close();
+  assert.equal(left.size, 0);
+});
+
 test("who asks for a result and closes is not left waiting", async (context) => {
   let polls = 0;
   const connect = await serving(context, (route, request, response) => {

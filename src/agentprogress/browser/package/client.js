@@ -207,11 +207,12 @@ export class ProgressClient {
     const { token } = this.#options;
     if (typeof token !== "function") return token;
     if (this.#token === refused) this.#token = null;
-    const tooLong = (_, reject) => setTimeout(reject, TOKEN_MS, "it takes too long");
+    let timer;
+    const tooLong = (_, reject) => (timer = setTimeout(reject, TOKEN_MS, "it takes too long"));
     const made = (this.#token ??= Promise.race([Promise.resolve().then(() => token()), new Promise(tooLong)]).catch((error) => {
       if (this.#token === made) this.#token = null;
       throw passing("unauthorized", `The token could not be had: ${error}`);
-    }));
+    }).finally(() => clearTimeout(timer)));
     return made;
   }
 
