@@ -204,7 +204,8 @@ class Engine:
     @property
     def dropped(self) -> int:
         """Events that came too late or could not be encoded, of all sessions ever."""
-        return self._dropped + sum(record.dropped for record in self.backing.records())
+        before = self._dropped if self.durable is None else self.durable.replicas.dropped
+        return before + sum(record.dropped for record in self.backing.records())
 
     @property
     def waiting(self) -> int:
@@ -357,8 +358,11 @@ class Engine:
         self.local.account(record, size_bytes)
 
     def relieve(self) -> None:
-        if self.local.crowded:
-            self.local.relieve()
+        if not self.local.crowded:
+            return
+        if self.durable is not None:
+            self.durable.replicas.relieve()
+        self.local.relieve()
 
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         if status.ended:

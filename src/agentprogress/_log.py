@@ -82,7 +82,7 @@ class SessionLog(ABC):
         self.history = History(session_id, epoch, hub.settings)
         self.ended = False
         self.closed = False
-        self.dropped = 0
+        self.dropped: int = 0
         self.beside_bytes = 0
 
     def put(self, entry: Entry) -> None:
@@ -239,6 +239,12 @@ class SessionLog(ABC):
             self._released = True
             self._hub.account(self._record, -self._accounted)
             self._accounted = 0
+
+    def retain(self) -> None:
+        """Counts the held bytes again, when the record comes back to the registry."""
+        with self._lock:
+            self._released = False
+            self._account()
 
     @property
     @abstractmethod

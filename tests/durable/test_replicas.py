@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from agentprogress._core.batch import Batch
+from agentprogress._following import SubscriberBase
 from agentprogress.registry import engine_of
 
-from .kit import Site, held, messages, replica_of
+from .kit import Site, durable, held, messages, replica_of
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +99,78 @@ async def test_a_suspended_session_is_held_where_its_question_was_asked(site: Si
         session.suspend("Deploy?")
     await job.clock.advance(100)
     assert held(job.here) == ["job"]
+
+
+def test_no_more_are_held_than_a_process_may_have_sessions(site: Sites) -> None:
+    job = site(max_sessions=3)
+    third = job.process()
+    for number in range(10):
+        with third.open(session_id=f"n{number}"):
+            pass
+        job.there.get(f"n{number}")
+    assert held(job.there) == ["n7", "n8", "n9"]
+    assert held(third) == ["n7", "n8", "n9"]
+
+
+def test_those_that_somebody_needs_are_held_however_many(site: Sites) -> None:
+    job = site(max_sessions=2)
+    third = job.process()
+    for number in range(2):
+        job.session(session_id=f"n{number}")
+    job.session(third, session_id="other")
+    assert job.here.get("other").status == "running"
+    assert held(job.here) == ["n0", "n1", "other"]
+    job.session(third, session_id="another")
+    assert job.here.get("another").status == "running"
+    assert held(job.here) == ["n0", "n1", "another"]
+
+
+def test_who_only_looks_holds_no_more_bytes_than_it_may(site: Sites) -> None:
+    job = site(max_store_bytes=128 * 1024, max_history_bytes=64 * 1024)
+    for number in range(20):
+        with job.here.open(session_id=f"n{number}") as session:
+            session.log("x" * 10_000)
+    job.clock.settle_sync()
+    for number in range(20):
+        assert len(job.there.snapshot(f"n{number}").logs) == 1
+        assert job.there.stats().held_bytes <= job.settings.max_store_bytes
+    assert held(job.there)[-1] == "n19"
+
+
+class Reader(SubscriberBase):
+    def wake(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+
+async def test_who_comes_when_it_was_just_let_go_of_is_told_all_the_same(site: Sites) -> None:
+    job = site(max_sessions=1)
+    session = job.session()
+    job.session(job.process(), session_id="other")
+    found = durable(job.there).record("job")
+    before = job.there.stats().held_bytes
+    job.there.get("other")
+    assert held(job.there) == ["other"]
+    reader = Reader(found, None)
+    engine_of(job.there).admit(reader, None)
+    assert held(job.there) == ["job"]
+    assert job.there.stats().held_bytes == before
+    session.log("hello")
+    await job.clock.settle()
+    taken = [found.take(reader), found.take(reader)]
+    assert any(isinstance(batch, Batch) and b"hello" in batch.frames[-1] for batch in taken)
+    engine_of(job.there).dismiss(reader)
+
+
+def test_what_was_dropped_stays_counted(site: Sites) -> None:
+    job = site(replica_ttl=10)
+    with job.here.open() as session:
+        pass
+    session.log("late")
+    assert job.here.stats().dropped == 1
+    job.clock.advance_sync(20)
+    assert held(job.here) == []
+    assert job.here.stats().dropped == 1
 
 
 async def test_an_unknown_id_leaves_nothing(site: Sites) -> None:
