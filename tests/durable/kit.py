@@ -42,7 +42,7 @@ class Watched(MemoryStore):
         reads: how often a log was read.
         cuts: so many calls of `append` do what they are to do and never answer.
         cut_claims: the same for `claim`.
-        refuses: why every append is refused; None: it is not.
+        refuses: by id, why every append to a session is refused.
     """
 
     def __init__(self, *, clock: ManualClock) -> None:
@@ -54,7 +54,7 @@ class Watched(MemoryStore):
         self.reads = 0
         self.cuts = 0
         self.cut_claims = 0
-        self.refuses: Refusal | None = None
+        self.refuses: dict[str, Refusal] = {}
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def meanwhile(self, call: str, act: Callable[[], object]) -> None:
@@ -80,16 +80,17 @@ class Watched(MemoryStore):
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         self._interrupted("append")
-        if self.refuses is None:
-            answers = super().append(appends)
-        else:
-            answers = [Refused(self.refuses) for _ in appends]
+        answers = [self._answer(each) for each in appends]
         self.commits += 1
         self.appended += appends
         if self.cuts:
             self.cuts -= 1
             raise StoreUnavailable("The connection was cut before the answer came.")
         return answers
+
+    def _answer(self, append: Append) -> Appended | Refused:
+        why = self.refuses.get(append.session_id)
+        return super().append([append])[0] if why is None else Refused(why)
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
         self.reads += 1

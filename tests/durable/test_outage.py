@@ -8,6 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from agentprogress.abc import Refusal
 from agentprogress.errors import StoreUnavailable
 
 from .kit import Site, Waiting, durable, messages, replica_of
@@ -70,6 +71,48 @@ async def test_a_join_that_finds_the_store_away_says_so(site: Sites) -> None:
             ask("job")
     with pytest.raises(StoreUnavailable):
         job.there.list()
+
+
+# One session that cannot be reached
+
+
+@async_test
+async def test_a_session_that_cannot_be_reached_holds_up_no_other(site: Sites) -> None:
+    job = site(min_store_delay=0.1)
+    session, other = job.session(), job.session(session_id="other")
+    await job.clock.settle()
+    job.store.refuses["job"] = Refusal.UNAVAILABLE
+    async with job.following(job.there) as far:
+        session.log("waits")
+        tries = sum(each.session_id == "job" for each in job.store.appended)
+        for number in range(10):
+            other.log(str(number))
+            await job.clock.advance(0.1)
+            assert job.store.there("other").head == number + 2
+        assert sum(each.session_id == "job" for each in job.store.appended) - tries <= 11
+        assert job.here.stats().store_available
+        assert job.here.stats().waiting == 1
+        job.store.refuses.clear()
+        await job.clock.advance(0.1)
+        assert messages(far.items) == ["waits"]
+    assert job.here.stats().waiting == 0
+
+
+def test_what_is_asked_of_a_session_that_cannot_be_reached_fails_and_nothing_else(
+    site: Sites,
+) -> None:
+    job = site()
+    job.session()
+    job.clock.settle_sync()
+    job.store.refuses["job"] = Refusal.UNAVAILABLE
+    with pytest.raises(StoreUnavailable, match="job"):
+        job.there.cancel("job")
+    assert job.there.stats().store_available
+    job.store.refuses.clear()
+    assert job.there.cancel("job")
+
+
+# When it is tried again
 
 
 def test_the_store_is_tried_again_ever_more_seldom(site: Sites) -> None:

@@ -233,12 +233,12 @@ def test_a_log_that_is_full_and_cannot_be_cut_here_is_tried_again_after_a_rest(s
     job = site()
     session = job.session()
     job.clock.settle_sync()
-    job.store.refuses = Refusal.FULL
+    job.store.refuses["job"] = Refusal.FULL
     session.log("waits")
     tried = job.store.commits
     job.clock.advance_sync(10 * job.settings.delivery_interval)
     assert job.store.commits - tried <= 11
-    job.store.refuses = None
+    job.store.refuses.clear()
     job.clock.advance_sync(job.settings.delivery_interval)
     assert job.store.there("job").head == 2
 

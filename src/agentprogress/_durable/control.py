@@ -141,7 +141,11 @@ class Control:
         return entry_of(Encoded(self._engine.stamp(), body))
 
     def _append(self, append: Append) -> Appended | Refused:
-        return self._sessions.ask(lambda: self._store.append([append])[0])
+        answer = self._sessions.ask(lambda: self._store.append([append])[0])
+        if isinstance(answer, Refused) and answer.why is Refusal.UNAVAILABLE:
+            # Not of the store: others are served.
+            raise StoreUnavailable(f"Session {append.session_id} cannot be reached right now.")
+        return answer
 
     # Lost sessions
 

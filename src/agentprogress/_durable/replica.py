@@ -292,6 +292,9 @@ class Replica(CommittedRecord):
         """Takes the store's answer to the append that is under way."""
         if isinstance(answer, Appended):
             return self._stored_it(answer)
+        if answer.why is Refusal.UNAVAILABLE:
+            self._rest(self._hub.settings.min_store_delay)
+            return Ask.NOTHING
         if answer.why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
         if answer.why is Refusal.FULL:

@@ -111,7 +111,8 @@ class Store(ABC):
         """Appends to any number of logs, in their order, each on its own; an answer for each.
 
         Where `StoreUnavailable` is raised, any of them may have been done: they are to be appended
-        again as they were, and are told apart by `producer_seq` and `once`.
+        again as they were, and are told apart by `producer_seq` and `once`. A store of several
+        servers, some of which can be reached, answers `Refusal.UNAVAILABLE` for the others.
         """
 
     @abstractmethod

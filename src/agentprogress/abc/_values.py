@@ -199,12 +199,16 @@ class Appended:
 
 
 class Refusal(StrEnum):
-    """Why an append changed nothing; the first one that applies is given, in this order.
+    """Why an append is not done; the first one that applies is given, in this order.
 
     An append that was done before is answered as such right after `EPOCH`: what is in the log is in
     the log, whoever owns it by now.
     """
 
+    UNAVAILABLE = "unavailable"
+    """This session cannot be reached right now, though others can. As where `StoreUnavailable` is
+    raised, it may have been done or not: it is to be appended again later, as it was.
+    """
     UNKNOWN = "unknown"
     """There is no such session, or only a tombstone."""
     EPOCH = "epoch"
@@ -225,7 +229,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer to an append that changed nothing, with what the store knew then, if anything."""
+    """The answer to an append that is not done, with what the store knew then, if anything."""
 
     why: Refusal
     session: Stored | None = None
