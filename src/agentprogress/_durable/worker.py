@@ -1,6 +1,6 @@
 """A thread of the library's own: it takes turns, and rests until it is woken or time has come.
 
-No other file starts a thread. A process that was forked off gets threads of its own.
+All threads of a store are started here. A process that was forked off gets threads of its own.
 """
 
 from __future__ import annotations
