@@ -20,6 +20,7 @@ from .._producer import Producer
 from .._wakeup import LoopRef
 from ..abc import Claim, Expected, Position, Store, Stored
 from ..errors import SessionConflict, SessionGone, StoreUnavailable, TooManySessions
+from .control import MOST_TRIES
 from .details import decode_details, encode_details
 from .replica import Replica
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Claims"]
 
 T = TypeVar("T")
-
-# Others that may come first before something must be wrong.
-_MOST_TRIES = 100
 
 
 class Claims:
@@ -127,7 +125,7 @@ class Claims:
         self, session_id: str, act: Callable[[str, Stored | None], Producer | None]
     ) -> Producer:
         """Finds, decides and claims until nobody else came first."""
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             found = self._patiently(lambda: self._store.find(session_id))
             producer = self._patiently(partial(act, session_id, found))
             if producer is not None:

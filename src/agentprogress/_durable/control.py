@@ -21,22 +21,21 @@ from ..abc import Append, Appended, Refusal, Refused, Store, Stored
 from ..errors import InputSettled, InvalidAnswer, ProgressError, StoreUnavailable
 from .json_schema import problems_with
 from .replica import Replica
-from .sending import entry_of
+from .sending import EMITTING, SETTLING, entry_of
 
 if TYPE_CHECKING:
     from .sessions import DurableSessions
 
-__all__ = ["Control"]
+__all__ = ["MOST_TRIES", "Control"]
 
 _logger = logging.getLogger("agentprogress")
 
-# A session that moves on between each look and the append is no session that stands still.
-_MOST_TRIES = 100
+# Others that may come first between a look and what is written then, before something is wrong.
+MOST_TRIES = 100
 _WHY_LOST = {
     SessionStatus.PENDING: "nobody has begun it in time",
     SessionStatus.RUNNING: "its producer has gone",
 }
-_LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
 
 
 class Control:
@@ -60,17 +59,17 @@ class Control:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             if replica.ended or replica.cancel_requested:
                 return False
-            status = replica.status
-            if status is SessionStatus.RUNNING:
+            if replica.status is SessionStatus.RUNNING:
                 wire = {"type": "cancel.requested", "reason": reason, "by": by}
-                answer = self._write(replica, wire, once="cancel", only=(status,))
+                body = self._engine.encoder.lenient(wire)
+                answer = self._once(replica, "cancel", body, EMITTING)
+                self._read_on(replica)
             else:  # nobody is there to obey
                 wire = {"type": "session.cancelled", "reason": reason}
                 answer = self._end(replica, wire, SessionStatus.CANCELLED)
-            self._sessions.ask(lambda: self._sessions.refresh([replica]))
             if isinstance(answer, Appended):
                 return not answer.repeated
             if answer.why in (Refusal.UNKNOWN, Refusal.EPOCH):
@@ -79,33 +78,25 @@ class Control:
 
     def end_cancelled(self, replica: Replica, reason: str) -> None:
         """Ends a session whatever its producer does, which hears of it."""
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             if replica.ended:
                 return
             wire = {"type": "session.cancelled", "reason": reason}
             self._end(replica, wire, SessionStatus.CANCELLED)
-            self._sessions.ask(lambda: self._sessions.refresh([replica]))
 
-    def _write(
+    def _once(
         self,
         replica: Replica,
-        wire: dict[str, Any],
-        *,
-        once: str,
+        key: str,
+        body: bytes | None,
         only: tuple[SessionStatus, ...],
         mark: str = "",
     ) -> Appended | Refused:
-        entry = self._entry(self._engine.encoder.lenient(wire))
+        """Writes what is written once; without a body only that it was."""
+        entries = [] if body is None else [entry_of(Encoded(self._engine.stamp(), body))]
+        head = replica.history.head
         return self._append(
-            Append(
-                replica.id,
-                replica.epoch,
-                [entry],
-                replica.history.head,
-                once=once,
-                mark=mark,
-                only=only,
-            )
+            Append(replica.id, replica.epoch, entries, head, once=key, mark=mark, only=only)
         )
 
     def _end(
@@ -132,13 +123,13 @@ class Control:
                 ending=replica.locked(lambda _: replica.ending(time, [entry])),
             )
         )
+        self._read_on(replica)
         if isinstance(answer, Appended):
-            self._sessions.ask(lambda: self._sessions.refresh([replica]))
             self._engine.transitioned(replica, status)
         return answer
 
-    def _entry(self, body: bytes) -> bytes:
-        return entry_of(Encoded(self._engine.stamp(), body))
+    def _read_on(self, replica: Replica) -> None:
+        self._sessions.ask(lambda: self._sessions.refresh([replica]))
 
     def _append(self, append: Append) -> Appended | Refused:
         answer = self._sessions.ask(lambda: self._store.append([append])[0])
@@ -173,8 +164,6 @@ class Control:
         answer = self._end(replica, wire, SessionStatus.LOST, lapsed=age)
         if isinstance(answer, Appended):
             _logger.warning("session %s is lost: %s", replica.id, _WHY_LOST[session.status])
-        else:
-            self._sessions.refresh([replica])
 
     # Answers
 
@@ -197,18 +186,9 @@ class Control:
             self._expire(replica, request_id)
             raise InputSettled(replica.id, request_id)
         self._check(replica, request, plain, encoded)
-        answer = self._append(
-            Append(
-                replica.id,
-                replica.epoch,
-                [self._entry(replica.told_answer(request_id, plain, by))],
-                replica.history.head,
-                once=f"input:{request_id}",
-                mark=mark,
-                only=_LIVE,
-            )
-        )
-        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+        body = replica.told_answer(request_id, plain, by)
+        answer = self._once(replica, f"input:{request_id}", body, SETTLING, mark)
+        self._read_on(replica)
         if isinstance(answer, Refused) or (answer.repeated and answer.mark != mark):
             raise InputSettled(replica.id, request_id)
 
@@ -236,17 +216,9 @@ class Control:
         return datetime.fromisoformat(expires_at) <= now
 
     def _expire(self, replica: Replica, request_id: str) -> None:
-        self._append(
-            Append(
-                replica.id,
-                replica.epoch,
-                [self._entry(resolved(request_id, Outcome.EXPIRED))],
-                replica.history.head,
-                once=f"input:{request_id}",
-                only=_LIVE,
-            )
-        )
-        self._sessions.ask(lambda: self._sessions.refresh([replica]))
+        body = resolved(request_id, Outcome.EXPIRED)
+        self._once(replica, f"input:{request_id}", body, SETTLING)
+        self._read_on(replica)
 
     def _check(self, replica: Replica, request: dict[str, Any], plain: Any, encoded: bytes) -> None:
         """Checks an answer by the question's own type where it was asked, else by its schema."""
@@ -263,16 +235,7 @@ class Control:
         """Calls the application's `on_answer` back, in one process of all that could."""
         if not replica.waits_for(request_id):
             return
-        answer = self._append(
-            Append(
-                replica.id,
-                replica.epoch,
-                [],
-                replica.history.head,
-                once=f"told:{request_id}",
-                only=(SessionStatus.WAITING,),
-            )
-        )
+        answer = self._once(replica, f"told:{request_id}", None, (SessionStatus.WAITING,))
         if not isinstance(answer, Appended) or answer.repeated:
             return
         host = self._engine.live_host()

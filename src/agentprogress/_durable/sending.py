@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from ..abc import Append
     from ..settings import Settings
 
-__all__ = ["Flight", "Move", "Once", "Sending", "entry_of"]
+__all__ = ["EMITTING", "SETTLING", "Flight", "Move", "Once", "Sending", "entry_of"]
+
+# When others than the owner may emit, and when a question may be settled.
+EMITTING = (SessionStatus.RUNNING,)
+SETTLING = (SessionStatus.RUNNING, SessionStatus.WAITING)
 
 
 class Move(NamedTuple):
