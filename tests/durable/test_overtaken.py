@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress.abc import Append
 from agentprogress.errors import SessionConflict, SessionEnded
 
 from .kit import Site, durable, held, kill, replica_of
@@ -79,6 +80,27 @@ def test_an_errand_that_fails_is_not_run_for_ever(
     assert len(ran) == 1
     assert job.store.renewed
     assert "committer failed" in caplog.text
+
+
+def test_an_append_that_two_threads_have_brought_lands_once(site: Sites) -> None:
+    job = site()
+    session = job.session()
+    job.clock.settle_sync()
+    replica = replica_of(job.here)
+
+    def bring_it() -> None:
+        """As the writer does after a stop that gave up on the one that is at it."""
+        append = replica.next_append(job.clock.monotonic())
+        assert isinstance(append, Append)
+        replica.answered(append, job.store.append([append])[0])
+        session.log("second")
+        assert isinstance(replica.next_append(job.clock.monotonic()), Append)
+
+    job.store.meanwhile("append", bring_it)
+    session.log("first")
+    job.clock.settle_sync()
+    assert [log.message for log in session.snapshot().logs] == ["first", "second"]
+    assert [log.message for log in job.there.snapshot("job").logs] == ["first", "second"]
 
 
 def test_a_flush_says_when_somebody_else_has_ended_the_session(site: Sites) -> None:

@@ -229,6 +229,19 @@ async def test_a_burst_beyond_four_times_the_bound_is_stored_all_the_same(site: 
         assert messages(follower.items)[-1] == "499"
 
 
+def test_what_another_producer_writes_is_trimmed_by_an_owner_that_is_silent(site: Sites) -> None:
+    job = site(max_history_events=5)
+    job.session()
+    other = job.there.attach("job")
+    for number in range(100):
+        other.log(str(number))
+        job.clock.advance_sync(0.1)
+    assert job.there.stats().waiting == 0
+    stored = job.store.there("job")
+    assert stored.head == 101
+    assert stored.head - stored.oldest + 1 <= 5 * 1.5 + 1
+
+
 def test_a_log_that_is_full_and_cannot_be_cut_here_is_tried_again_after_a_rest(site: Sites) -> None:
     job = site()
     session = job.session()

@@ -118,8 +118,8 @@ class Committer:
         asks: dict[Replica, Ask] = {}
         try:
             answers = self._store.append([append for _, append in batch])
-            for (replica, _), answer in zip(batch, answers, strict=True):
-                asks[replica] = replica.answered(answer)
+            for (replica, append), answer in zip(batch, answers, strict=True):
+                asks[replica] = replica.answered(append, answer)
         finally:
             # Whatever has happened: they may have more, or the same once again.
             for replica, _ in batch:
@@ -148,6 +148,8 @@ class Committer:
                 if replica.claim is not None:
                     self._claim(replica)
                 made = replica.next_append(now)
+                if made is None:
+                    self._cut(replica)
             except BaseException:
                 self._ready.extend((*batch, replica))
                 raise
@@ -173,7 +175,10 @@ class Committer:
             self._recover(replica)
         elif ask is Ask.READ:
             self._sessions.refresh([replica])
-        cut = replica.trim(full=ask is Ask.TRIM)
+        self._cut(replica, full=ask is Ask.TRIM)
+
+    def _cut(self, replica: Replica, *, full: bool = False) -> None:
+        cut = replica.trim(full=full)
         if cut is not None and self._store.trim(cut):
             replica.trimmed(cut)
 

@@ -27,16 +27,12 @@ from .._wakeup import LoopRef
 from ..abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
 from .outgoing import Ask, Later, Outgoing
 from .record import CommittedRecord
-from .sending import Flight, Move, Once, Sending, entry_of
+from .sending import EMITTING, SETTLING, Flight, Move, Once, Sending, entry_of
 from .stored_log import StoredLog, most_stored
 
 __all__ = ["Replica"]
 
 _logger = logging.getLogger("agentprogress")
-
-# When others than the owner may emit, and when a question may be settled.
-_OTHERS = (SessionStatus.RUNNING,)
-_LIVE = (SessionStatus.RUNNING, SessionStatus.WAITING)
 
 
 class Replica(CommittedRecord):
@@ -280,7 +276,7 @@ class Replica(CommittedRecord):
             producer_id=self.sending.producer_id,
             producer_seq=flight.number,
             once=flight.once,
-            only=() if self.owned else _OTHERS if flight.once is None else _LIVE,
+            only=() if self.owned else EMITTING if flight.once is None else SETTLING,
             at_head=None if ending is None else self.history.head,
             status=status,
             lease=lease,
@@ -288,27 +284,27 @@ class Replica(CommittedRecord):
             ending=ending,
         )
 
-    def answered(self, answer: Appended | Refused) -> Ask:
-        """Takes the store's answer to the append that is under way."""
+    def answered(self, append: Append, answer: Appended | Refused) -> Ask:
+        """Takes the store's answer to what `next_append` gave."""
         if isinstance(answer, Appended):
-            return self._stored_it(answer)
-        if answer.why is Refusal.UNAVAILABLE:
-            self._rest(self._hub.settings.min_store_delay)
+            return self._stored_it(append, answer)
+        why, settings = answer.why, self._hub.settings
+        if why is Refusal.UNAVAILABLE:
+            self._rest(settings.min_store_delay)
             return Ask.NOTHING
-        if answer.why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
+        if why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
-        if answer.why is Refusal.FULL:
+        if why is Refusal.FULL:
             # Somebody else has to cut the log, unless it is cut here now.
-            self._rest(self._hub.settings.delivery_interval)
+            self._rest(settings.delivery_interval)
             return Ask.TRIM
-        if answer.why is Refusal.MOVED:
+        if why is Refusal.MOVED:
             self._turn(self._make_anew, _nothing)
-            return Ask.READ
-        if answer.why is Refusal.ENDED and self.owned and not self.closed:
-            return Ask.READ  # the end that is read stops the job, and tells it why
-        if answer.why is Refusal.STATUS and self.owned:
-            _logger.error("session %s: the store refuses what it should take", self.id)
-        self.lose(fenced=answer.why in (Refusal.FENCED, Refusal.EPOCH))
+        elif why is not Refusal.ENDED or not self.owned or self.closed:
+            if why is Refusal.STATUS and self.owned:
+                _logger.error("session %s: the store refuses what it should take", self.id)
+            self.lose(fenced=why in (Refusal.FENCED, Refusal.EPOCH))
+        # else the end that is read now stops the job, and tells it why
         return Ask.READ
 
     def _rest(self, pause: float) -> None:
@@ -319,20 +315,20 @@ class Replica(CommittedRecord):
         if self.sending.flight is not None:
             self.sending.flight.append = None
 
-    def _stored_it(self, answer: Appended) -> Ask:
-        flight = self.sending.flight
-        if flight is None or flight.append is None:  # it was given up meanwhile
-            return Ask.READ
-        append = flight.append
-        ours = flight.once is None or not answer.repeated
-
-        def act() -> tuple[bool, Sequence[Callable[[], object]]]:
+    def _stored_it(self, append: Append, answer: Appended) -> Ask:
+        def act() -> tuple[Flight | None, bool, Sequence[Callable[[], object]]]:
+            flight = self.sending.flight
+            if flight is None or flight.append is not append:
+                return None, False, ()
+            ours = flight.once is None or not answer.repeated
             whole = ours and self._absorb(answer.first, append.entries)
             if append.status is not None and append.status is not SessionStatus.RUNNING:
                 self.owned = False
-            return whole, self.sending.landed()
+            return flight, whole, self.sending.landed()
 
-        whole, barriers = self._turn(act, _lost)
+        flight, whole, barriers = self._turn(act, _lost)
+        if flight is None:  # it was given up meanwhile, or answered to another thread
+            return Ask.READ
         self._call_all(barriers)
         if flight.move is not None:
             self._hub.transitioned(self, flight.move.status)
@@ -377,6 +373,8 @@ class Replica(CommittedRecord):
         before = self.history.head
         whole = super()._absorb(first, entries)
         self._stored_log.grow(entries[max(0, before + 1 - first) :])
+        if self.owned and self._stored_log.is_long(self.history, self._hub.settings):
+            self._later_do(self.queue)  # others have written: nothing of ours would bring a cut
         return whole
 
     def _arrive(self, status: SessionStatus, event: dict[str, Any]) -> None:
@@ -505,5 +503,5 @@ def _none() -> Sequence[Callable[[], object]]:
     return ()
 
 
-def _lost() -> tuple[bool, Sequence[Callable[[], object]]]:
-    return False, ()
+def _lost() -> tuple[Flight | None, bool, Sequence[Callable[[], object]]]:
+    return None, False, ()
