@@ -105,6 +105,7 @@ def test_of_two_that_claimed_a_reserved_id_one_after_the_other_the_last_has_it(
     job.store.meanwhile("append", lambda: begun.append(job.session(job.there)))
     with pytest.raises(SessionConflict, match="Another process"):
         job.session(job.here)
+    job.clock.settle_sync()
     (session,) = begun
     assert session.status == "running"
     assert job.store.there("job").head == 1

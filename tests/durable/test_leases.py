@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress.abc import Lease
 
-from .kit import Site, kill, producer_of
+from .kit import Site, kill, producer_of, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -164,6 +165,20 @@ class Blocking:
     def free(self) -> None:
         self._go_on.set()
         assert self._freed.wait(10)
+
+
+def test_what_is_wrong_with_a_producer_is_known_elsewhere_when_its_renewal_says_so(
+    site: Sites,
+) -> None:
+    job = site(lease_ttl=30)
+    job.session()
+    job.there.get("job")
+    job.clock.settle_sync()
+    stored = job.store.there("job")
+    lease = Lease("job", stored.epoch, stored.fence, 30, "event_loop_blocked")
+    assert job.store.renew([lease]) == [True]
+    job.clock.settle_sync()
+    assert replica_of(job.there).producer_state == ("stalled", "event_loop_blocked")
 
 
 @pytest.mark.parametrize("way", ["block", "job"])

@@ -42,9 +42,11 @@ class Listener(ABC):
             timeout: seconds, at most so long.
 
         Returns:
-            By id the sessions that were woken, each with the cursor of its head that came with the
-            wake-up, or ``""``; none after the timeout or `interrupt`. None when wake-ups may have
-            been lost, or the store cannot tell whose they are: any session may have news.
+            By id the sessions that were woken. A cursor means that there are events up to it, and
+            nothing else; ``""``, that something else may have changed, such as its owner, what is
+            wrong with its producer, or that it is there at all. Empty after the timeout or
+            `interrupt`. None when wake-ups may have been lost, or the store cannot tell whose they
+            are: any session may have news.
 
         Raises:
             StoreUnavailable: the store cannot be reached; nothing is followed any more.

@@ -82,7 +82,7 @@ class MemoryStore(Store):
             if granted:
                 session = MemorySession.begin(claim, there, now)
                 self._sessions[claim.session_id] = session
-                self._wake(session)
+                self._wake(claim.session_id)
             return granted
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
@@ -136,7 +136,7 @@ class MemoryStore(Store):
             if session is None or session.gone or not session.status.ended:
                 return False
             session.bury(now + ttl)
-            self._wake(session)
+            self._wake(session_id)
             return True
 
     def list(
@@ -257,7 +257,8 @@ class MemoryStore(Store):
         if why is not None:
             return Refused(why, session.stored(now))
         answer = session.append(append, now)
-        self._wake(session)
+        head = str(Cursor(append.epoch, session.head)) if append.entries else ""
+        self._wake(append.session_id, head)
         return answer
 
     def _renew(self, lease: Lease, now: float) -> bool:
@@ -268,14 +269,14 @@ class MemoryStore(Store):
         if not session.renew(lease, now):
             return False
         if session.stalled != stalled:
-            self._wake(session)
+            self._wake(lease.session_id)
         return True
 
-    def _wake(self, session: MemorySession) -> None:
+    def _wake(self, session_id: str, head: str = "") -> None:
         if self.silent:
             return
         for each in self._listeners:
-            each.wake(session.claim.session_id, str(Cursor(session.claim.epoch, session.head)))
+            each.wake(session_id, head)
 
 
 def _grants(there: MemorySession | None, claim: Claim, now: float) -> bool:

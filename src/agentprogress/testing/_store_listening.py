@@ -9,8 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from .._core.states import SessionStatus
 from ..abc import Listener, Store
-from ._store_case import EPOCH, LONG, StoreCase, append, at_once, event, events, expected
+from ._store_case import (
+    EPOCH,
+    LONG,
+    StoreCase,
+    append,
+    at_once,
+    event,
+    events,
+    expected,
+    session_lease,
+)
 
 __all__ = ["ListenTests"]
 
@@ -47,6 +58,30 @@ class ListenTests(StoreCase):
         woken = self.woken(listener, "a")
         assert woken is None or woken in ({"a": f"{EPOCH}-3"}, {"a": ""})
 
+    def test_an_append_without_events_wakes(self, store: Store, listener: Listener) -> None:
+        self.add(store, append(*events(3), session_id="a"))
+        self.woken(listener, "a")
+        self.add(store, append(session_id="a", status=SessionStatus.WAITING, lease=0))
+        self.altered(listener, "a")
+
+    def test_what_is_wrong_with_a_producer_wakes_and_so_does_that_it_is_not_any_more(
+        self, store: Store, listener: Listener
+    ) -> None:
+        for stalled in ("event_loop_blocked", ""):
+            lease = session_lease(session_id="a", stalled=stalled)
+            assert store.renew([lease]) == [True]
+            self.altered(listener, "a")
+
+    def test_events_do_not_hide_what_else_is_new(self, store: Store, listener: Listener) -> None:
+        assert store.renew([session_lease(session_id="a", stalled="blocked")]) == [True]
+        self.add(store, append(event(1), session_id="a"))
+        self.altered(listener, "a")
+
+    def altered(self, listener: Listener, session_id: str) -> None:
+        """Sees to it that one is told to have changed by more than events."""
+        woken = self.woken(listener, session_id)
+        assert woken is None or woken[session_id] == ""
+
     def test_an_append_of_another_connection_wakes(self, store: Store, listener: Listener) -> None:
         with self.second(store) as again:
             self.add(again, append(event(1), session_id="a"))
@@ -67,15 +102,15 @@ class ListenTests(StoreCase):
 
     def test_a_claim_wakes(self, store: Store, listener: Listener) -> None:
         self.begin(store, "b")
-        self.woken(listener, "b")
+        self.altered(listener, "b")
         self.begin(store, "a", expected=expected(self.found(store, "a")), fence=2)
-        self.woken(listener, "a")
+        self.altered(listener, "a")
 
     def test_the_end_and_a_deletion_wake(self, store: Store, listener: Listener) -> None:
         self.end(store, "a")
         self.woken(listener, "a")
         assert store.delete("a", LONG)
-        self.woken(listener, "a")
+        self.altered(listener, "a")
 
     def test_who_is_not_followed_is_not_told(self, store: Store, listener: Listener) -> None:
         self.begin(store, "c")

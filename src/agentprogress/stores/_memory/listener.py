@@ -62,11 +62,13 @@ class MemoryListener(Listener):
     def close(self) -> None:
         self._leave(self)
 
-    def wake(self, session_id: str, cursor: str) -> None:
-        """Tells of a change; called by the store."""
+    def wake(self, session_id: str, head: str) -> None:
+        """Tells of new events, or with no head of anything else; called by the store."""
         with self._lock:
             if session_id in self._followed:
-                self._woken[session_id] = cursor
+                # Events must not hide what came before them.
+                hidden = self._woken.get(session_id) == ""
+                self._woken[session_id] = "" if hidden else head
                 self._event.set()
 
     def cut(self) -> None:

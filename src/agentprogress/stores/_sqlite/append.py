@@ -19,6 +19,7 @@ _GROWN = (
     "UPDATE sessions SET head = ?, size_bytes = ?, status = ?, expires = ?, change = ? "
     "WHERE key = ?"
 )
+_ALTERED = "UPDATE sessions SET altered = change WHERE key = ?"
 _LEASED = "UPDATE sessions SET lease_until = ?, stalled = '', renewals = renewals + 1 WHERE key = ?"
 _ENDED = (
     "UPDATE sessions SET ended_at = ?, lease_until = NULL, stalled = '', history_until = ?, "
@@ -98,6 +99,8 @@ def _write(db: sqlite3.Connection, append: Append, row: Row, now: float, change:
     size = row.size_bytes + sum(map(len, append.entries))
     status = row.status if append.status is None else append.status.value
     db.execute(_GROWN, (head, size, status, now + row.ttl, change, row.key))
+    if not append.entries:
+        db.execute(_ALTERED, (row.key,))
     mark = "" if append.once is None else append.mark
     if append.once is not None:
         db.execute(_KEEP_ONCE, (row.key, append.once, first, mark))

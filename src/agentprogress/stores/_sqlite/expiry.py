@@ -22,7 +22,7 @@ _EVENTS_GO = "DELETE FROM events WHERE session = ?"
 _BASE_GOES = "DELETE FROM blobs WHERE session = ? AND kind = 'base'"
 _DELETED = (
     "UPDATE sessions SET history_until = :now, result_until = :now, expires = :expires, "
-    "due = :expires, change = :change WHERE key = :key"
+    "due = :expires, change = :change, altered = :change WHERE key = :key"
 )
 
 

@@ -16,7 +16,7 @@ __all__ = ["PollingListener"]
 News = dict[str, str]
 
 _CHANGES = "SELECT changes FROM counter"
-_CHANGED = "SELECT id, epoch, head, change FROM sessions WHERE change > ?"
+_CHANGED = "SELECT id, epoch, head, change, altered FROM sessions WHERE change > ?"
 
 
 class PollingListener(Listener):
@@ -74,11 +74,12 @@ class PollingListener(Listener):
         return None
 
     def _news(self, db: sqlite3.Connection) -> News:
-        changed: list[tuple[str, str, int, int]] = db.execute(_CHANGED, (self._seen,)).fetchall()
-        self._seen = max((change for *_, change in changed), default=self._seen)
+        seen = self._seen
+        changed = db.execute(_CHANGED, (seen,)).fetchall()
+        self._seen = max((change for *_, change, _ in changed), default=seen)
         return {
-            session_id: f"{epoch}-{head}"
-            for session_id, epoch, head, _ in changed
+            session_id: "" if altered > seen else f"{epoch}-{head}"
+            for session_id, epoch, head, _, altered in changed
             if session_id in self._followed
         }
 

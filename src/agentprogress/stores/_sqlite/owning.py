@@ -12,7 +12,7 @@ __all__ = ["claim", "renew", "trim"]
 
 _CLAIMED = """INSERT OR REPLACE INTO sessions VALUES (
     :key, :id, :epoch, :status, :attempt, :fence, :head, :oldest, :size_bytes, :owner, :created,
-    NULL, :lease_until, '', :renewals, :ttl, :expires, NULL, NULL, :change, :expires
+    NULL, :lease_until, '', :renewals, :ttl, :expires, NULL, NULL, :change, :change, :expires
 )"""
 _SIZE = "SELECT sum(length(data)) FROM events WHERE session = ? AND seq <= ?"
 _CUT = "DELETE FROM events WHERE session = ? AND seq <= ?"
@@ -21,7 +21,7 @@ _RENEWED = (
     "UPDATE sessions SET lease_until = ?, stalled = ?, renewals = renewals + 1, expires = ? "
     "WHERE key = ?"
 )
-_CHANGED = "UPDATE sessions SET change = ? WHERE key = ?"
+_CHANGED = "UPDATE sessions SET change = ?1, altered = ?1 WHERE key = ?2"
 
 
 def claim(db: sqlite3.Connection, claim: Claim, now: float) -> bool:

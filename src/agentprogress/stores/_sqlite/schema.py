@@ -23,6 +23,7 @@ _FIRST: Step = (
     # new. It is kept apart: the greatest one in `sessions` shrinks when a session goes.
     "CREATE TABLE counter (changes INTEGER NOT NULL)",
     "INSERT INTO counter VALUES (0)",
+    # change is the last one of the session, altered the last one that was more than new events.
     # Small rows, so that many of them lie on a page; everything large is in `blobs`.
     """CREATE TABLE sessions (
         key INTEGER PRIMARY KEY,
@@ -45,6 +46,7 @@ _FIRST: Step = (
         history_until REAL,
         result_until REAL,
         change INTEGER NOT NULL,
+        altered INTEGER NOT NULL,
         due REAL NOT NULL
     )""",
     "CREATE INDEX sessions_change ON sessions (change)",
