@@ -142,7 +142,9 @@ class Settings:
         15.0, "Time without a wake-up after which a store is asked for news"
     )
     replica_ttl: float = _seconds(
-        10.0, "Time for which a store's session is held without a follower", least=0
+        10.0,
+        "Time for which a stored session is held here that nobody follows or produces",
+        least=0,
     )
     min_store_delay: float = _seconds(0.1, "Shortest delay before a store is tried again")
     max_store_delay: float = _seconds(2.0, "Longest delay before a store is tried again")
