@@ -71,6 +71,7 @@ def test_what_is_told_of_an_end_is_what_everybody_reads(site: Sites) -> None:
     job.here.on_end(told.append)
     with job.here.open(session_id="job", owner="ann", private=[1]) as session:
         session.complete("done")
+    job.clock.settle_sync()
     assert told == [job.there.get("job")]
 
 
