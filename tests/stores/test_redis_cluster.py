@@ -6,10 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentprogress.abc import Append, Appended, Listener
+from agentprogress.abc import Append, Appended, Listener, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
 from agentprogress.stores.redis import RedisStore
-from agentprogress.testing._store_case import EPOCH, append, claim, events
+from agentprogress.testing._store_case import (
+    EPOCH,
+    LONG,
+    append,
+    claim,
+    events,
+    session_lease,
+)
 
 from .cluster import Cluster
 from .engines import Engine, ask, until
@@ -72,14 +79,53 @@ def test_a_slot_that_moves_takes_its_sessions_along(
     assert all(store.claim(claim(name)) for name in _NAMES)
     store.append(_appends(1))
     _begin_move(slot, source, target)
+    _require_only_s1_waits(store, [Appended(3, 4)])
     _move_keys(slot, source, target)
-    # All keys are there, the slot is not; the sessions of all others are written meanwhile.
-    with pytest.raises(StoreUnavailable):
-        store.append(_appends(2))
+    # All keys are there, the slot is not.
+    _require_only_s1_waits(store, [Appended(3, 4, repeated=True)])
     _end_move(cluster, slot, target)
     answers = store.append(_appends(2))
     assert {(a.first, a.head) for a in answers if isinstance(a, Appended)} == {(3, 4)}
     assert [head and head.head for head in store.heads(_NAMES)] == [4] * len(_NAMES)
+
+
+def _require_only_s1_waits(store: RedisStore, others: list[Appended]) -> None:
+    answers = store.append(_appends(2))
+    assert answers.pop(_NAMES.index("s1")) == Refused(Refusal.UNAVAILABLE)
+    assert answers == others * len(answers)
+    leases = [session_lease(session_id=name) for name in _NAMES]
+    assert store.renew(leases) == [True] * len(_NAMES)
+    for ask_for in (store.find, lambda name: store.heads([name]), store.result):
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            ask_for("s1")
+
+
+@pytest.mark.parametrize("moving", ["_"])
+def test_while_the_index_moves_sessions_go_on_and_none_begins(
+    cluster: Cluster, store: RedisStore, slot: int, source: Engine, target: Engine
+) -> None:
+    assert store.claim(claim("lapsed", lease=0.0))
+    assert all(store.claim(claim(name)) for name in _NAMES)
+    _begin_move(slot, source, target)
+    _move_keys(slot, source, target)
+    answers = store.append(
+        [*_appends(1), append(*events(1), session_id="lapsed", lease=LONG), *_appends(2)]
+    )
+    assert answers == (
+        [Appended(1, 2)] * len(_NAMES)
+        + [Refused(Refusal.UNAVAILABLE)]
+        + [Appended(3, 4)] * len(_NAMES)
+    )
+    assert store.renew([session_lease(session_id=name) for name in _NAMES]) == [True] * len(_NAMES)
+    with pytest.raises(StoreUnavailable):
+        store.claim(claim("new"))
+    assert store.find("new") is None
+    assert store.overdue(9) == []
+    assert store.sweep(9) == 0
+    _end_move(cluster, slot, target)
+    assert [each.session.session_id for each in store.overdue(9)] == ["lapsed"]
+    assert store.claim(claim("new"))
+    assert len(store.list(owner=None, status=None, limit=99, after=None)) == len(_NAMES) + 2
 
 
 @pytest.fixture
@@ -102,20 +148,33 @@ def target(cluster: Cluster, source: Engine) -> Engine:
 
 
 @pytest.fixture
-def slot(cluster: Cluster) -> int:
-    """That of the session ``s1``."""
+def moving() -> str:
+    """The session whose slot moves."""
+    return "s1"
+
+
+@pytest.fixture
+def slot(cluster: Cluster, moving: str) -> int:
+    """That of what moves."""
     with cluster.client() as client:
-        return int(client.keyslot("agentprogress:{s1}:m"))
+        return int(client.keyslot(f"agentprogress:{{{moving}}}:m"))
 
 
 def test_a_node_that_is_gone_is_unavailable(cluster: Cluster, store: RedisStore) -> None:
     assert all(store.claim(claim(name)) for name in _NAMES)
-    cluster.nodes[1].pause()
+    gone = cluster.nodes[1]
+    with gone.client() as client:
+        keys: list[bytes] = ask(client, "KEYS", "*{s*}:m")
+    there = {name for name in _NAMES if f"agentprogress:{{{name}}}:m".encode() in keys}
+    gone.pause()
     short = RedisStore.from_url(f"{cluster.url}?cluster=true&socket_timeout=0.2")
-    with pytest.raises(StoreUnavailable):
-        short.append(_appends(1))
-    cluster.nodes[1].resume()
+    answers = dict(zip(_NAMES, short.append(_appends(1)), strict=True))
+    # The others' sessions are written, and where there are no others, nobody is there.
+    with pytest.raises(StoreUnavailable, match="in time"):
+        short.append([append(session_id=name) for name in there])
+    gone.resume()
     short.close()
+    assert {name for name in _NAMES if answers[name] == Refused(Refusal.UNAVAILABLE)} == there
     assert {a.head for a in store.append(_appends(1)) if isinstance(a, Appended)} == {2}
 
 

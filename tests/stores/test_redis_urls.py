@@ -9,6 +9,7 @@ import pytest
 from agentprogress.errors import InvalidSettings, StoreUnavailable
 from agentprogress.stores._redis.fitness import risk_of
 from agentprogress.stores._redis.url import Options, options_of, target_of
+from agentprogress.stores._redis.wording import is_of_the_script, sentence_of
 from agentprogress.stores.redis import RedisStore
 
 _GOOD = {
@@ -88,6 +89,18 @@ def test_a_server_that_does_not_fit_is_refused_in_words(
 ) -> None:
     with pytest.raises(error, match=words):
         risk_of(_GOOD | info, "h:1", Options())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("MISCONF Redis is configured to save. script: 0f, on @user_script:3.", "cannot save"),
+        ("BUSY Redis is busy running a script.", "kept busy by somebody's script"),
+    ],
+)
+def test_what_is_wrong_with_the_server_is_no_damage(text: str, sentence: str) -> None:
+    assert sentence in sentence_of("h:1", text)
+    assert not is_of_the_script(text)
 
 
 def test_a_policy_that_evicts_does_not_matter_without_a_limit() -> None:

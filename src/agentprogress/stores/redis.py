@@ -19,14 +19,16 @@ from ._redis.cluster import Call, Router
 from ._redis.fitness import SECTIONS, risk_of
 from ._redis.keys import Command, Keys, by_hash, by_text, on_the_wire
 from ._redis.listener import PublishListener
-from ._redis.replies import DAMAGED
+from ._redis.replies import DAMAGED, UNREACHED
 from ._redis.store import ScriptedStore
 from ._redis.url import DEFAULT_PREFIX, Options, Target, options_of, target_of
+from ._redis.wording import is_of_the_script, sentence_of
 
 try:
     import redis
     from redis.backoff import NoBackoff
     from redis.exceptions import (
+        AskError,
         AuthenticationError,
         AuthenticationWrongNumberOfArgsError,
         MovedError,
@@ -35,6 +37,7 @@ try:
         RedisClusterException,
         RedisError,
         ResponseError,
+        TryAgainError,
     )
     from redis.retry import Retry
 except ImportError as error:
@@ -51,17 +54,8 @@ _logger = logging.getLogger("agentprogress")
 _MAX_CONNECTIONS = 4
 _TIMEOUT = 5.0
 
+_NO_NODE = (redis.ConnectionError, redis.TimeoutError)
 _NO_RIGHT = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
-# Answers of the server to any script, whosever it is; the last two where our user may not run it.
-_NOT_THE_SCRIPT = (
-    "BUSY",
-    "MISCONF",
-    "NOREPLICAS",
-    "UNKILLABLE",
-    "ACL failure",
-    "The user executing the script",
-)
-
 
 # redis-py's own types are partial, and others with each version.
 _library: Any = redis
@@ -167,8 +161,14 @@ class _Server:
 
     # Scripts
 
-    def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Returns the answer of each, all asked at once; `DAMAGED` for one that has no good one.
+    def run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
+        """See `Calls`: here one follows the other in any case."""
+        if first is None:
+            return self._run(commands) if commands else []
+        return self._run([first, *commands])[1:]
+
+    def _run(self, commands: Sequence[Command]) -> list[Any]:
+        """Returns the answer of each, all asked at once.
 
         A server that was restarted knows no scripts; what it has not run for that reason is sent
         again with its text, and nothing else is.
@@ -188,7 +188,9 @@ class _Server:
     def _judged(self, answer: Any) -> Any:
         if not isinstance(answer, Exception):
             return answer
-        if not _of_the_script(answer):
+        if isinstance(answer, (AskError, TryAgainError, *_NO_NODE)):
+            return UNREACHED
+        if type(answer) is not ResponseError or not is_of_the_script(str(answer)):
             raise answer
         # One session's keys must not keep all others from being written.
         _logger.warning("store %s: a session's keys are damaged: %s", self.shown, answer)
@@ -243,8 +245,7 @@ class _Server:
         except redis.TimeoutError:
             raise StoreUnavailable(f"Redis at {self.shown} does not answer in time.") from None
         except (RedisError, RedisClusterException, OSError) as error:
-            sentence = f"Redis at {self.shown} cannot be used: {str(error) or repr(error)}"
-            raise StoreUnavailable(sentence) from None
+            raise StoreUnavailable(sentence_of(self.shown, str(error) or repr(error))) from None
 
 
 class _Cluster(_Server):
@@ -260,6 +261,12 @@ class _Cluster(_Server):
         if known is not None:
             known.close()
         super().close()
+
+    @override
+    def run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
+        if first is not None and self._run([first]) == [UNREACHED]:
+            return [UNREACHED] * len(commands)
+        return super().run(commands)
 
     def _topology(self) -> _Topology:
         """Returns who has what; asked for at the first call, and after something went wrong."""
@@ -285,11 +292,24 @@ class _Cluster(_Server):
 
     def _ask(self, calls: Sequence[Call]) -> list[Any]:
         try:
-            return Router(self._topology(), _sent, _has_moved).ask(calls)
-        except (redis.ConnectionError, redis.TimeoutError, RedisClusterException):
-            # Somebody else may have taken the slots over.
+            answers = Router(self._topology(), self._sent, _has_moved).ask(calls)
+        except (*_NO_NODE, RedisClusterException):
             self._stale = True
             raise
+        if all(isinstance(answer, _NO_NODE) for answer in answers):
+            raise answers[0]
+        return answers
+
+    def _sent(self, client: _Client, calls: Sequence[Call]) -> list[Any]:
+        """As `_sent`, but that one node is gone is no reason not to ask the others."""
+        try:
+            return _sent(client, calls)
+        except AuthenticationError:
+            raise
+        except _NO_NODE as error:
+            # Somebody else may have taken its slots over.
+            self._stale = True
+            return [error] * len(calls)
 
     def _connection(self) -> _Connection:
         """Connects to any node: what is published on one is told on all."""
@@ -377,11 +397,3 @@ def _answer(connection: _Connection) -> Any:
 
 def _has_moved(answer: Any) -> bool:
     return isinstance(answer, MovedError)
-
-
-def _of_the_script(error: Exception) -> bool:
-    """Whether a script has run into keys that it did not write."""
-    text = str(error)
-    return (
-        type(error) is ResponseError and not text.startswith(_NOT_THE_SCRIPT) and "script" in text
-    )

@@ -20,8 +20,9 @@ _MAX_TURNS = 3
 class Router:
     """See the module.
 
-    A slot that is on its way from one node to another is on neither for calls with more than one
-    key, such as all of ours, until it has arrived.
+    A slot that is on its way from one node to another is on neither until it has arrived: both turn
+    calls away that name a key which is not there, as nearly all of ours do, so nothing would come
+    of following ASK.
     """
 
     def __init__(

@@ -1,27 +1,30 @@
 """The index of a Redis store: who may be due when, and who was created in which order.
 
-It only hints. What it says is written before the truth where a session could be forgotten
-otherwise, and after it where that would only be looked at too early; whoever follows a hint
-corrects it. Its keys go by themselves, a moment after the session that lives longest.
+It only hints. That somebody is to look sooner is written before the truth, so that no session is
+forgotten; that there is time is written after it, and only where that was done. Whoever follows a
+hint corrects it, unless it was written anew meanwhile. Its keys go by themselves, a moment after
+the session that lives longest.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from typing import Any, Protocol
 
-from ...abc import Claim
+from ...abc import Append, Claim
 from .keys import (
     Argument,
     Command,
     Keys,
     microseconds,
+    milliseconds,
     owners_range,
     place_in_order,
     whose_in_order,
 )
-from .replies import Due, Found, due_of
+from .replies import Due, Found, NoAnswer, answered, due_of
 
 __all__ = ["Calls", "Index", "IndexEdit"]
 
@@ -30,6 +33,8 @@ __all__ = ["Calls", "Index", "IndexEdit"]
 _SLACK = 1.0
 # Sessions of which it is remembered when that was told.
 _MAX_TOLD = 10_000
+# Which of its times is asked for; see ``due.lua``.
+_LOOK, _GO = 1, 2
 
 IndexEdit = tuple[Argument, ...]
 
@@ -37,8 +42,13 @@ IndexEdit = tuple[Argument, ...]
 class Calls(Protocol):
     """Runs scripts on the server."""
 
-    def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Returns the answer of each, all asked at once."""
+    def run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
+        """Returns the answer of each, all asked at once; `NoAnswer` where there is none.
+
+        Args:
+            commands: what is to be run.
+            first: what is done before any of them; where it cannot be reached, none is done.
+        """
         ...
 
 
@@ -57,13 +67,38 @@ class Index:
     # microseconds from now.
 
     def live(self, session_ids: Iterable[str]) -> list[IndexEdit]:
-        """They live for their ttl from now; nothing of those that were told a moment ago."""
+        """They live for their ttl from now; nothing of those that were told a moment ago.
+
+        It is written after the truth. Who dies between the two leaves a session that lives longer
+        than the index says, by the time since it was told of last. A running one is told of with
+        the next renewal. Any other that is met when that time has come is corrected; one that is
+        not, because the whole index went with it, is listed again when it is taken over.
+        """
         now = self._monotonic()
         if len(self._told) > _MAX_TOLD:
             self._told.clear()
-        untold = [each for each in session_ids if now - self._told.get(each, -_SLACK) >= _SLACK]
-        self._told.update(dict.fromkeys(untold, now))
-        return [("live", session_id) for session_id in untold]
+        told = self._told
+        return [("live", each) for each in session_ids if now - told.get(each, -inf) >= _SLACK]
+
+    def after(self, appends: Sequence[Append]) -> list[IndexEdit]:
+        """What has changed by appends that were done.
+
+        Whether there is time to look is not said: that finds out who looks. An end says when the
+        session goes, where that has not started over since.
+        """
+        live = self.live([each.session_id for each in appends if each.ending is None])
+        ends: list[IndexEdit] = [
+            ("ends", each.session_id, each.epoch, 1_000 * milliseconds(each.ending.result_ttl))
+            for each in appends
+            if each.ending is not None
+        ]
+        return [*self.looks(appends), *live, *ends]
+
+    def looks(self, appends: Iterable[Append]) -> list[IndexEdit]:
+        """Somebody is to look when the leases have run out that begin with appends."""
+        return [
+            self.look(each.session_id, microseconds(each.lease)) for each in appends if each.lease
+        ]
 
     @staticmethod
     def look(session_id: str, wait: int) -> IndexEdit:
@@ -83,24 +118,24 @@ class Index:
         names = place_in_order(claim.session_id, claim.created, claim.owner)
         ttl = microseconds(claim.ttl)
         wait = ttl if claim.lease is None else microseconds(claim.lease)
-        return ("put", claim.session_id, b"", wait, ttl, *names)
+        return ("put", claim.session_id, b"", wait, ttl, claim.epoch, *names)
 
     @staticmethod
     def drop(session_id: str, seen: bytes = b"") -> IndexEdit:
         """It is gone."""
         return ("drop", session_id, seen)
 
-    def corrected(self, due: Due, found: Found | None) -> IndexEdit | None:
-        """Returns what is to be written after the truth was read; None where the hint was right."""
+    def corrected(self, due: Due, found: Found | None) -> IndexEdit:
+        """Returns what is to be written after the truth was read."""
         if found is None or found.stored.gone:
             return self.drop(due.session_id, due.when)
         stored = found.stored
-        if not due.listed:
-            names = place_in_order(stored.session_id, stored.created, stored.owner)
-            return ("put", stored.session_id, due.when, found.look_in, found.ttl * 1_000, *names)
-        if found.look_in <= 0:
-            return None
-        return self.move(stored.session_id, found.look_in, seen=due.when, ends=found.left * 1_000)
+        if due.listed:
+            ends = found.left * 1_000
+            return self.move(stored.session_id, found.look_in, seen=due.when, ends=ends)
+        ttl = found.ttl * 1_000
+        names = place_in_order(stored.session_id, stored.created, stored.owner)
+        return ("put", stored.session_id, due.when, found.look_in, ttl, stored.epoch, *names)
 
     # Calls
 
@@ -110,14 +145,28 @@ class Index:
         return Command("index", self._keys.index, arguments)
 
     def write(self, edits: Sequence[IndexEdit]) -> None:
-        """Writes edits, if there are any."""
-        if edits:
-            self._calls.run([self.command(edits)])
+        """Writes edits, if there are any; that they cannot be reached is no reason to fail.
+
+        They come after the truth: without them, a session is looked at sooner than it had to be,
+        or listed when it is looked at.
+        """
+        if not edits:
+            return
+        now = self._monotonic()
+        if self._calls.run([self.command(edits)]) == [1]:
+            self._told |= {str(edit[1]): now for edit in edits if edit[0] in ("live", "put")}
 
     def due(self, skip: int, most: int) -> list[Due]:
-        """Returns those whose time has come, the longest due first."""
-        [reply] = self._calls.run([Command("due", self._keys.index, (skip, most))])
-        return due_of(reply)
+        """Returns those that somebody is to look at by now, the longest due first."""
+        return self._past(_LOOK, skip, most)
+
+    def past(self, skip: int, most: int) -> list[Due]:
+        """Returns those that should be gone by now."""
+        return self._past(_GO, skip, most)
+
+    def _past(self, which: int, skip: int, most: int) -> list[Due]:
+        [reply] = self._calls.run([Command("due", self._keys.index, (which, skip, most))])
+        return [] if isinstance(reply, NoAnswer) else due_of(reply)
 
     def in_order(
         self, owner: str | None, after: tuple[str, float] | None, page: int
@@ -135,7 +184,8 @@ class Index:
             place = place_in_order(*after, owner)[0 if owner is None else 1]
             low = f"({place}"
         while True:
-            [names] = self._calls.run([Command("order", self._keys.index, (low, high, page))])
+            command = Command("order", self._keys.index, (low, high, page))
+            [names] = answered(self._calls.run([command]))
             yield [whose_in_order(name) for name in names]
             if len(names) < page:
                 return

@@ -23,6 +23,7 @@ __all__ = [
     "Keys",
     "by_hash",
     "by_text",
+    "listed",
     "microseconds",
     "milliseconds",
     "on_the_wire",
@@ -207,7 +208,7 @@ def packed_append(keys: Keys, append: Append) -> Command:
             append.producer_seq,
             _optional(append.once),
             append.mark,
-            _listed(append.only),
+            listed(append.only),
             _number(append.at_head),
             append.status or "",
             "" if append.lease is None else microseconds(append.lease),
@@ -263,7 +264,7 @@ def _optional(value: str | bytes | None) -> Argument:
     return "=" + value if isinstance(value, str) else b"=" + value
 
 
-def _listed(values: Iterable[str]) -> str:
-    """Words that are looked up as ``" word "``."""
+def listed(values: Iterable[str]) -> str:
+    """Returns words as the scripts look them up: each with a blank on both sides."""
     words = " ".join(values)
     return f" {words} " if words else ""

@@ -11,21 +11,50 @@ from typing import Any
 
 from ..._core.states import SessionStatus
 from ...abc import Appended, Log, Refusal, Refused, Stored
+from ...errors import StoreUnavailable
 
-__all__ = ["DAMAGED", "Damaged", "Due", "Found", "appended_of", "due_of", "found_of", "log_of"]
+__all__ = [
+    "DAMAGED",
+    "UNREACHED",
+    "Due",
+    "Found",
+    "NoAnswer",
+    "answered",
+    "appended_of",
+    "due_of",
+    "found_of",
+    "log_of",
+]
 
 _MICROSECONDS = 1_000_000
 # Of what is told of a session.
 _PARTS = 14
 
 
-class Damaged(Enum):
-    """Stands for the answer of a session whose keys are not what the scripts have written."""
+class NoAnswer(Enum):
+    """Stands for an answer that one session's keys do not give, while others' do."""
 
     DAMAGED = "damaged"
+    """They are not what the scripts have written."""
+    UNREACHED = "unreached"
+    """Their slot of a Cluster is on its way from one node to another, or their node is gone; what
+    was to be done may have been done or not.
+    """
 
 
-DAMAGED = Damaged.DAMAGED
+DAMAGED = NoAnswer.DAMAGED
+UNREACHED = NoAnswer.UNREACHED
+
+
+def answered(replies: list[Any]) -> list[Any]:
+    """Returns answers where nobody can be told that some are missing.
+
+    Raises:
+        StoreUnavailable: one of them could not be reached.
+    """
+    if any(reply is UNREACHED for reply in replies):
+        raise StoreUnavailable("A part of the Redis Cluster cannot be reached.")
+    return replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +73,11 @@ class Found:
     ttl: int
 
     @property
+    def is_late(self) -> bool:
+        """Whether its lease has run out, or it is about to go."""
+        return not self.stored.gone and self.look_in <= 0
+
+    @property
     def look_in(self) -> int:
         """Microseconds until somebody has to look at it; negative since they have."""
         left = self.stored.lease_left
@@ -55,7 +89,7 @@ class Due:
     """An entry of the index whose time has come.
 
     Attributes:
-        when: its time as the server wrote it.
+        when: the time to look, as the server wrote it.
         listed: whether the order has it as well.
     """
 
@@ -105,16 +139,18 @@ def log_of(session_id: str, reply: Any) -> Log | None:
     return Log(found.stored, first, entries, base)
 
 
-def appended_of(session_id: str, reply: Any) -> tuple[Appended | Refused, int]:
-    """Reads the answer of ``append.lua``: it, and the milliseconds that the session will live."""
+def appended_of(session_id: str, reply: Any) -> Appended | Refused:
+    """Reads the answer of ``append.lua``."""
+    if isinstance(reply, NoAnswer):
+        return Refused(Refusal.UNKNOWN if reply is DAMAGED else Refusal.UNAVAILABLE)
     if reply[0]:
-        first, head, repeated, mark, left = reply[1:]
-        return Appended(first, head, repeated=bool(repeated), mark=mark.decode()), left
+        first, head, repeated, mark = reply[1:]
+        return Appended(first, head, repeated=bool(repeated), mark=mark.decode())
     why, *about = reply[1:]
     found = found_of(session_id, about[0]) if about else None
-    return Refused(Refusal(why.decode()), found.stored if found else None), 0
+    return Refused(Refusal(why.decode()), found.stored if found else None)
 
 
 def due_of(reply: Any) -> list[Due]:
     """Reads the answer of ``due.lua``."""
-    return [Due(name.decode(), when, bool(listed)) for name, when, listed in reply]
+    return [Due(name.decode(), when or b"", bool(listed)) for name, when, listed in reply]

@@ -7,6 +7,7 @@ change them. What is in the index (`index`) is found there and read here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from ..._core.states import SessionStatus
 from ...abc import (
@@ -17,16 +18,16 @@ from ...abc import (
     Log,
     Overdue,
     Position,
-    Refusal,
     Refused,
     Store,
     Stored,
     Trim,
 )
-from .index import Calls, Index, IndexEdit
+from .index import Calls, Index
 from .keys import (
     Command,
     Keys,
+    listed,
     microseconds,
     milliseconds,
     packed_append,
@@ -34,12 +35,13 @@ from .keys import (
     packed_lease,
     packed_trim,
 )
-from .replies import DAMAGED, Found, appended_of, found_of, log_of
+from .replies import DAMAGED, UNREACHED, Due, Found, answered, appended_of, found_of, log_of
 
 __all__ = ["ScriptedStore"]
 
 # Sessions whose truth is read in one call while an index is gone through.
 _PAGE = 128
+_ANY = tuple(SessionStatus)
 
 
 class ScriptedStore(Store):
@@ -53,29 +55,29 @@ class ScriptedStore(Store):
     # One session
 
     def find(self, session_id: str) -> Stored | None:
-        [found] = self._found([session_id], details=True)
+        [found] = self._found([session_id], _ANY)
         return found.stored if found is not None else None
 
     def claim(self, claim: Claim) -> bool:
         # First the hint: who dies between the two leaves a session that somebody looks after.
         wait = claim.ttl if claim.lease is None else claim.lease
         hint = self._index.look(claim.session_id, microseconds(wait))
-        _, granted = self._calls.run([self._index.command([hint]), packed_claim(self._keys, claim)])
-        if granted != 1:
+        first = self._index.command([hint])
+        if self._run([packed_claim(self._keys, claim)], first=first) != [1]:
             return False
         self._index.write([self._index.put(claim)])
         return True
 
     def trim(self, trim: Trim) -> bool:
-        return self._calls.run([packed_trim(self._keys, trim)]) == [1]
+        return self._run([packed_trim(self._keys, trim)]) == [1]
 
     def result(self, session_id: str) -> bytes | None:
-        [result] = self._calls.run([Command("result", self._keys.of(session_id), ())])
+        [result] = self._run([Command("result", self._keys.of(session_id), ())])
         return None if result is DAMAGED else result
 
     def delete(self, session_id: str, ttl: float) -> bool:
         arguments = (self._keys.channel(session_id), milliseconds(ttl))
-        if self._calls.run([Command("delete", self._keys.of(session_id), arguments)]) != [1]:
+        if self._run([Command("delete", self._keys.of(session_id), arguments)]) != [1]:
             return False
         self._index.write([self._index.drop(session_id)])
         return True
@@ -89,36 +91,23 @@ class ScriptedStore(Store):
         return [answers[number] for number in range(len(appends))]
 
     def _append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
-        hints = self._index.live([append.session_id for append in appends])
-        hints += [
-            self._index.look(append.session_id, microseconds(append.lease))
-            for append in appends
-            if append.lease
+        # The hint before the truth as well: who dies between the two leaves nobody forgotten.
+        looks = self._index.looks(appends)
+        replies = self._calls.run(
+            [packed_append(self._keys, append) for append in appends],
+            first=self._index.command(looks) if looks else None,
+        )
+        answers = [
+            appended_of(append.session_id, reply)
+            for append, reply in zip(appends, replies, strict=True)
         ]
-        before = [self._index.command(hints)] if hints else []
-        commands = [packed_append(self._keys, append) for append in appends]
-        answered = self._calls.run([*before, *commands])[len(before) :]
-        answers: list[Appended | Refused] = []
-        moves: list[IndexEdit] = []
-        for append, reply in zip(appends, answered, strict=True):
-            if reply is DAMAGED:
-                answers.append(Refused(Refusal.UNKNOWN))
-                continue
-            answer, left = appended_of(append.session_id, reply)
-            answers.append(answer)
-            if isinstance(answer, Appended) and not answer.repeated:
-                moves += self._moved(append, left)
-        self._index.write(moves)
+        done = [
+            append
+            for append, answer in zip(appends, answers, strict=True)
+            if isinstance(answer, Appended) and not answer.repeated
+        ]
+        self._index.write(self._index.after(done))
         return answers
-
-    def _moved(self, append: Append, left: int) -> list[IndexEdit]:
-        """Returns when to look at a session after an append, where that has changed."""
-        if append.ending is not None:
-            return [self._index.move(append.session_id, left * 1_000, ends=left * 1_000)]
-        if append.lease is None:
-            return []
-        wait = microseconds(append.lease) or left * 1_000
-        return [self._index.move(append.session_id, wait)]
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
         commands = [
@@ -127,21 +116,25 @@ class ScriptedStore(Store):
         ]
         return [
             log_of(at.session_id, reply)
-            for at, reply in zip(positions, self._calls.run(commands), strict=True)
+            for at, reply in zip(positions, self._run(commands), strict=True)
         ]
 
     def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
-        found = self._found(session_ids, details=False)
+        found = self._found(session_ids)
         return [each.stored if each is not None else None for each in found]
 
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
-        if not leases:
-            return []
-        moves = [self._index.move(lease.session_id, microseconds(lease.ttl)) for lease in leases]
-        hint = self._index.command(moves)
-        commands = [packed_lease(self._keys, lease) for lease in leases]
-        _, *renewed = self._calls.run([hint, *commands])
-        return [each == 1 for each in renewed]
+        """See `Store.renew`; one that cannot be reached counts as renewed until the next time."""
+        replies = self._calls.run([packed_lease(self._keys, lease) for lease in leases])
+        # A renewal that was refused must not hide a session from those who look after it.
+        self._index.write(
+            [
+                self._index.move(lease.session_id, microseconds(lease.ttl))
+                for lease, reply in zip(leases, replies, strict=True)
+                if reply == 1
+            ]
+        )
+        return [reply in (1, UNREACHED) for reply in replies]
 
     # Through the index
 
@@ -152,52 +145,74 @@ class ScriptedStore(Store):
         statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
     ) -> list[Overdue]:
         overdue: list[Overdue] = []
-        for _, page in self._due():
+        skip = 0
+        while len(overdue) < most:
+            due = self._index.due(skip, _PAGE)
+            known = self._looked_up(due, statuses)
+            late = [found for _, found in known if found is not None and found.is_late]
+            self._index.write(
+                [
+                    self._index.corrected(each, found)
+                    for each, found in known
+                    if found is None or not (found.is_late and each.listed)
+                ]
+            )
             overdue += [
                 Overdue(found.stored, found.stamp)
-                for found in page
-                if found is not None and _overdue(found.stored, statuses)
+                for found in late
+                if found.stored.lease_left is not None and found.stored.status in statuses
             ]
-            if len(overdue) >= most:
+            if len(due) < _PAGE:
                 break
+            # These stay where they are, so the next page begins behind them.
+            skip += len(due) - len(known) + len(late)
         return sorted(overdue, key=_lease_left)[:most]
 
     def sweep(self, most: int) -> int:
-        removed = 0
-        for dropped, _ in self._due(min(most, _PAGE)):
-            removed += dropped
-            if removed >= most:
+        """See `Store.sweep`: the server removes sessions, this their places in the index."""
+        removed = skip = 0
+        while removed < most:
+            page = min(most - removed, _PAGE)
+            past = self._index.past(skip, page)
+            known = self._looked_up(past, ())
+            self._index.write([self._index.corrected(*each) for each in known])
+            removed += sum(found is None or found.stored.gone for _, found in known)
+            if len(past) < page:
                 break
+            skip += len(past) - len(known)
         return removed
 
-    def _due(self, page: int = _PAGE) -> Iterator[tuple[int, list[Found | None]]]:
-        """Goes through those whose time has come, and corrects the index on the way.
+    def _looked_up(
+        self, due: Sequence[Due], statuses: Collection[str]
+    ) -> list[tuple[Due, Found | None]]:
+        """Returns those that can be reached, and what is known of each.
 
-        Yields:
-            How many are there no more, and what is known of the others.
+        Args:
+            due: what the index says.
+            statuses: the states in which the details are wanted.
         """
-        skip = 0
-        while True:
-            due = self._index.due(skip, page)
-            known = self._found([each.session_id for each in due], details=True)
-            corrected = map(self._index.corrected, due, known)
-            self._index.write([line for line in corrected if line is not None])
-            dropped = sum(found is None or found.stored.gone for found in known)
-            yield dropped, known
-            if len(due) < page:
-                return
-            # What is due stays where it is, so the next page begins behind it.
-            skip += sum(found is not None and found.look_in <= 0 for found in known)
-
-    def _found(self, session_ids: Sequence[str], *, details: bool) -> list[Found | None]:
-        commands = [
-            Command("find", self._keys.of(session_id), (int(details),))
-            for session_id in session_ids
+        replies = self._calls.run([self._find(each.session_id, statuses) for each in due])
+        return [
+            (each, found_of(each.session_id, reply))
+            for each, reply in zip(due, replies, strict=True)
+            if reply is not UNREACHED
         ]
+
+    def _found(
+        self, session_ids: Sequence[str], statuses: Collection[str] = ()
+    ) -> list[Found | None]:
+        replies = self._run([self._find(each, statuses) for each in session_ids])
         return [
             found_of(session_id, reply)
-            for session_id, reply in zip(session_ids, self._calls.run(commands), strict=True)
+            for session_id, reply in zip(session_ids, replies, strict=True)
         ]
+
+    def _find(self, session_id: str, statuses: Collection[str]) -> Command:
+        return Command("find", self._keys.of(session_id), (listed(statuses),))
+
+    def _run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
+        """Runs what nobody can be told of that only a part was done."""
+        return answered(self._calls.run(commands, first=first))
 
     # Last, because its name stands for the type in what comes after it.
 
@@ -214,7 +229,7 @@ class ScriptedStore(Store):
         for session_ids in self._index.in_order(owner, start, _PAGE):
             listed += [
                 found.stored
-                for found in self._found(session_ids, details=True)
+                for found in self._found(session_ids, _ANY)
                 if found is not None
                 and not found.stored.gone
                 and owner in (None, found.stored.owner)
@@ -229,19 +244,15 @@ def _in_turns(appends: Sequence[Append]) -> Iterator[list[int]]:
     """Yields the numbers of appends that may be sent together: one for each session.
 
     Where one fails, a later one to the same log must not be done: done again in their order, the
-    first would come after the second.
+    first would come after the second. Those with a lease go by themselves: they wait for the index.
     """
-    turns: dict[int, list[int]] = {}
+    turns: dict[tuple[int, bool], list[int]] = {}
     seen: dict[str, int] = {}
     for number, append in enumerate(appends):
         turn = seen[append.session_id] = seen.get(append.session_id, -1) + 1
-        turns.setdefault(turn, []).append(number)
-    yield from turns.values()
-
-
-def _overdue(session: Stored, statuses: Collection[SessionStatus]) -> bool:
-    left = session.lease_left
-    return left is not None and left <= 0 and session.status in statuses
+        turns.setdefault((turn, bool(append.lease)), []).append(number)
+    for _, numbers in sorted(turns.items()):
+        yield numbers
 
 
 def _lease_left(overdue: Overdue) -> float:

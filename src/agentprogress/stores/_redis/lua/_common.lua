@@ -25,7 +25,7 @@ end
 -- What is known of the session, nil when it is not there.
 local function load()
   local found = redis.call('HMGET', META, 'epoch', 'status', 'attempt', 'fence', 'head', 'oldest',
-    'owner', 'created', 'ended_at', 'lease', 'stalled', 'bytes', 'ttl')
+    'owner', 'created', 'ended_at', 'lease', 'stalled', 'bytes', 'ttl', 'gone_at')
   if not found[1] then
     return nil
   end
@@ -33,11 +33,11 @@ local function load()
     epoch = found[1], status = found[2], attempt = tonumber(found[3]), fence = tonumber(found[4]),
     head = tonumber(found[5]), oldest = tonumber(found[6]), owner = found[7], created = found[8],
     ended_at = found[9], lease = found[10], stalled = found[11] or '',
-    bytes = tonumber(found[12]), ttl = tonumber(found[13]),
+    bytes = tonumber(found[12]), ttl = tonumber(found[13]), gone_at = tonumber(found[14] or 0),
   }
   meta.ended = ENDED[meta.status] or false
-  meta.gone = meta.ended and redis.call('EXISTS', DETAILS) == 0
-  if meta.ended and redis.call('EXISTS', EVENTS) == 0 then
+  meta.gone = meta.ended and NOW >= meta.gone_at
+  if meta.gone or (meta.ended and redis.call('EXISTS', EVENTS) == 0) then
     meta.oldest = meta.head + 1
   end
   return meta
@@ -47,18 +47,20 @@ end
 -- client takes longer over many small answers. Only the last part of that may be anything.
 local function told(meta, details)
   local left = meta.lease and int(meta.lease - NOW) or ''
+  local lives = meta.ended and math.ceil((meta.gone_at - NOW) / 1000) or redis.call('PTTL', META)
   local about = table.concat({
     meta.epoch, meta.status, int(meta.attempt), int(meta.fence), int(meta.head), int(meta.oldest),
     meta.created, meta.ended_at or '', left, meta.gone and '1' or '0', meta.lease or '',
-    int(redis.call('PTTL', meta.ended and DETAILS or META)), int(meta.ttl), meta.stalled,
+    int(lives), int(meta.ttl), meta.stalled,
   }, '\n')
   return {about, meta.owner, details or ''}
 end
 
--- Whether the log is what the meta says. It is not where somebody has deleted keys.
+-- Whether all that a running session has is what the meta says. It is not where somebody has
+-- deleted keys.
 local function whole(meta)
   return redis.call('XLEN', EVENTS) == meta.head - meta.oldest + 1
-    and (meta.oldest == 1 or redis.call('EXISTS', BASE) == 1)
+    and redis.call('EXISTS', BASE, DETAILS) == (meta.oldest == 1 and 1 or 2)
 end
 
 -- A session that has not ended lives on from now.

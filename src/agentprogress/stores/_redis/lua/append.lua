@@ -1,6 +1,6 @@
 #!lua
 -- Events into one log, all or none. ARGV: see _redis/keys.py, `packed_append`, then the entries.
--- Answers {1, first, head, repeated, mark, milliseconds it will live}, or {0, why, what is known}.
+-- Answers {1, first, head, repeated, mark}, or {0, why, what is known}.
 
 local FIRST_ENTRY = 23
 local channel, epoch, known_head, fence, producer, producer_seq, once, mark = unpack(ARGV, 1, 8)
@@ -8,6 +8,7 @@ local only, at_head, status, lease, max_events, max_bytes, details = unpack(ARGV
 local ended_at, history_ttl, result_ttl, ttl, result, state, lapsed = unpack(ARGV, 16, 22)
 producer, once, details, result = given(producer), given(once), given(details), given(result)
 fence = tonumber(fence)
+mark = once and mark or ''
 
 local meta = load()
 if not meta then
@@ -19,7 +20,7 @@ local function refused(why)
 end
 
 local function repeated(first, kept)
-  return {1, first, meta.head, 1, kept, redis.call('PTTL', META)}
+  return {1, first, meta.head, 1, kept}
 end
 
 if meta.gone then
@@ -99,29 +100,29 @@ elseif lease ~= '' then
   put('lease', int(NOW + lease))
   put('stalled', '')
 end
+-- From then on only the tombstone is left; no key goes before the meta says so.
+local gone_at = NOW + result_ttl * 1000
 if ended_at ~= '' then
   put('ended_at', ended_at)
+  put('gone_at', int(gone_at))
 end
 redis.call('HSET', META, unpack(set))
 if details then
   redis.call('SET', DETAILS, details)
 end
 
-local left = meta.ttl
 if ended_at == '' then
   touch(meta.ttl)
 else
-  left = tonumber(result_ttl)
-  redis.call('SET', STATE, state)
-  redis.call('PEXPIRE', STATE, result_ttl)
+  local milliseconds = int(math.ceil(gone_at / 1000))
+  redis.call('SET', STATE, state, 'PXAT', milliseconds)
   if result then
-    redis.call('SET', RESULT, result)
-    redis.call('PEXPIRE', RESULT, result_ttl)
+    redis.call('SET', RESULT, result, 'PXAT', milliseconds)
   end
-  redis.call('PEXPIRE', DETAILS, result_ttl)
+  redis.call('PEXPIREAT', DETAILS, milliseconds)
   redis.call('PEXPIRE', EVENTS, history_ttl)
   redis.call('PEXPIRE', BASE, history_ttl)
   redis.call('PEXPIRE', META, ttl)
 end
 wake(channel, head >= first and epoch .. '-' .. int(head) or '')
-return {1, first, head, 0, mark, left}
+return {1, first, head, 0, mark}

@@ -3,30 +3,33 @@
 -- look; lives, the same ids by the microsecond in which the session goes; entries, a hash from an id
 -- to its names in the order and its ttl; order, a set of those names.
 -- ARGV: one line after the other, with times in microseconds from now:
---   live id                               it lives for its ttl from now, if it is listed
---   look id time                          look then, or sooner where that was planned
---   move id seen time ends                look then; it goes at `ends`, or if that is empty: live
---   put id seen time ttl name owners      look then, list it, live
---   drop id seen                          forget it
+--   live id                                  it lives for its ttl from now, if it is listed
+--   look id time                             look then, or sooner where that was planned
+--   ends id epoch time                       look then, or sooner; it goes then, if that epoch is listed
+--   move id seen time ends                   look then; it goes at `ends`, or if that is empty: live
+--   put id seen time ttl epoch name owners   list it, live; look then, if nothing was seen as `look`
+--   drop id seen                             forget it
 -- Where `seen` is not empty, it is the time that was found in `due`: nothing is done when there is
 -- another one by now.
 
 local DUE, LIVES, ENTRIES, ORDER = unpack(KEYS)
 -- What is left out by a process that tells of the same session all the time; see _redis/index.py.
 local SLACK = 1000000
--- For so long after its time, what is not listed yet can be found by whoever looks.
+-- See `linger`.
 local MARGIN = 60000000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000000 + clock[2]
 
-local function at(key, id, wait, how)
-  local when = string.format('%.0f', NOW + wait)
-  if how then
-    redis.call('ZADD', key, how, when, id)
-  else
-    redis.call('ZADD', key, when, id)
-  end
+local function set(key, id, when)
+  redis.call('ZADD', key, string.format('%.0f', when), id)
+end
+
+-- Where it was planned sooner it is changed as well: who has read the session before must not correct
+-- what hints at something newer.
+local function sooner(id, wait)
+  local planned = redis.call('ZSCORE', DUE, id)
+  set(DUE, id, planned and math.min(planned + 1, NOW + wait) or NOW + wait)
 end
 
 local function entry_of(id)
@@ -37,9 +40,14 @@ end
 local function live(id)
   local entry = entry_of(id)
   if entry then
-    at(LIVES, id, entry.ttl)
+    set(LIVES, id, NOW + entry.ttl)
   end
   return entry
+end
+
+-- What is not listed yet can be found for a while after its time by whoever looks.
+local function linger(id, wait)
+  redis.call('ZADD', LIVES, 'GT', string.format('%.0f', NOW + wait + MARGIN), id)
 end
 
 local function unlist(id)
@@ -61,27 +69,42 @@ local act = {
     return 1
   end,
   look = function(id, wait)
-    at(DUE, id, wait, 'LT')
+    sooner(id, wait)
     if not entry_of(id) then
-      at(LIVES, id, wait + MARGIN, 'GT')
+      linger(id, wait)
     end
     return 2
   end,
+  ends = function(id, epoch, wait)
+    local entry = entry_of(id)
+    if not entry then
+      sooner(id, wait)
+      linger(id, wait)
+    elseif entry.epoch == epoch then
+      sooner(id, wait)
+      set(LIVES, id, NOW + wait)
+    end
+    return 3
+  end,
   move = function(id, seen, wait, ends)
     if unchanged(id, seen) then
-      at(DUE, id, wait)
+      set(DUE, id, NOW + wait)
       if ends ~= '' then
-        at(LIVES, id, ends)
+        set(LIVES, id, NOW + ends)
       elseif not live(id) then
-        at(LIVES, id, wait + MARGIN, 'GT')
+        linger(id, wait)
       end
     end
     return 4
   end,
-  put = function(id, seen, wait, ttl, name, owners)
+  put = function(id, seen, wait, ttl, epoch, name, owners)
     if unchanged(id, seen) then
       unlist(id)
-      at(DUE, id, wait)
+      if seen == '' then
+        sooner(id, wait)
+      else
+        set(DUE, id, NOW + wait)
+      end
       local names = {name}
       if owners ~= '' then
         names[2] = owners
@@ -89,10 +112,10 @@ local act = {
       for _, each in ipairs(names) do
         redis.call('ZADD', ORDER, 0, each)
       end
-      redis.call('HSET', ENTRIES, id, cmsgpack.pack({names = names, ttl = ttl}))
+      redis.call('HSET', ENTRIES, id, cmsgpack.pack({names = names, ttl = ttl, epoch = epoch}))
       live(id)
     end
-    return 6
+    return 7
   end,
   drop = function(id, seen)
     if unchanged(id, seen) then
@@ -106,7 +129,7 @@ local act = {
 
 local i = 1
 while i <= #ARGV do
-  i = i + 1 + act[ARGV[i]](unpack(ARGV, i + 1, i + 6))
+  i = i + 1 + act[ARGV[i]](unpack(ARGV, i + 1, i + 7))
 end
 
 -- The index goes with the session that lives longest, whether or not a process is there to see it.

@@ -6,7 +6,7 @@ local meta = load()
 if not meta then
   return false
 end
-local about = told(meta, redis.call('GET', DETAILS))
+local about = told(meta, not meta.gone and redis.call('GET', DETAILS))
 if meta.gone then
   return {about, meta.head + 1, false, {}}
 end
