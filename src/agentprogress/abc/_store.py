@@ -1,10 +1,9 @@
-"""The contract of a durable store."""
+"""The contract of a durable store; `_values` has what it is asked and answers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
 
 from .._core.states import SessionStatus
 from ._values import Append, Appended, Claim, Lease, Log, Overdue, Position, Refused, Stored, Trim
@@ -13,14 +12,15 @@ __all__ = ["Listener", "Store"]
 
 
 class Listener(ABC):
-    """Wake-ups from other processes. Used by one thread, but for `interrupt`.
+    """Tells one thread which sessions have news, whoever wrote them.
 
-    It only wakes: what is true is read from the store. A wake-up may be lost or come for nothing.
+    A wake-up is only a hint: it may be lost, or come without any news, so the session is read from
+    the store. All methods are called by one thread, except `interrupt`.
     """
 
     @abstractmethod
     def follow(self, session_ids: Collection[str]) -> None:
-        """Asks for wake-ups of these sessions too, from now on.
+        """Asks for wake-ups of these sessions as well, from now on.
 
         Raises:
             StoreUnavailable: the store cannot be reached; nothing is followed any more.
@@ -28,7 +28,7 @@ class Listener(ABC):
 
     @abstractmethod
     def unfollow(self, session_ids: Collection[str]) -> None:
-        """Asks for no more wake-ups of these; unknown ones are ignored.
+        """Asks for no more wake-ups of these sessions; ones that are not followed are ignored.
 
         Raises:
             StoreUnavailable: as `follow`.
@@ -39,7 +39,7 @@ class Listener(ABC):
         """Waits for wake-ups.
 
         Args:
-            timeout: seconds, at most so long.
+            timeout: seconds to wait at most.
 
         Returns:
             By id the sessions that were woken. A cursor means that there are events up to it, and
@@ -54,51 +54,46 @@ class Listener(ABC):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Makes `wait` return now, or at once when it is called next; from any thread."""
+        """Makes a `wait` that is under way, or else the next one, return; from any thread."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Frees its resources. Closing it again does nothing."""
 
 
 class Store(ABC):
     """Keeps sessions for several processes, or across restarts.
 
-    A store is plain synchronous code: no event loop, no thread of its own. The library calls it
-    from several threads at once, and never from a thread that runs an event loop where that can be
-    avoided. It decides nothing about sessions beyond what stands here:
+    A store is plain synchronous code, without an event loop or threads of its own. The library
+    calls it from several threads at once; from a thread that runs an event loop only where that
+    cannot be avoided. A store takes no decisions about sessions; it guarantees:
 
-    - **Atomic.** A claim, an append, a trim happens wholly or not at all, and before the call
-      returns it is as durable as the store can make it. A read sees one moment.
-    - **Seqs.** Entries of one epoch are numbered without a hole from ``base_seq + 1``.
-    - **Fences.** What carries an older fence than the stored one changes nothing.
-    - **One end.** After an append with an `Ending` nothing is appended to its epoch.
-    - **Time.** Leases and times to live are counted on the store's own clock. What has expired is
-      not to be seen any more, whether or not it was swept.
-    - **Bounds.** The log is the owner's to trim. A store has no bound of its own: an `Append` says
+    - **Atomicity.** Each claim, append and trim happens wholly or not at all, and is as durable as
+      the store can make it before the call returns. A read sees a single moment.
+    - **Seqs.** The entries of an epoch are numbered from ``base_seq + 1`` without a hole.
+    - **Fences.** A call with an older fence than the stored one changes nothing.
+    - **One end.** Nothing is appended to an epoch after an append with an `Ending`.
+    - **Time.** Leases and times to live run on the store's own clock. What has expired is not
+      visible any more, whether or not it has been swept.
+    - **Bounds.** Only the owner trims a log. The store has no bounds of its own: an `Append` says
       how much the log may hold.
 
-    Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; what
-    the call was to do may have been done or not.
-
-    Attributes:
-        scheme: of the URLs that name it.
+    Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; the
+    call may have taken effect or not.
     """
-
-    scheme: ClassVar[str]
 
     @abstractmethod
     def connect(self) -> None:
-        """Makes sure that the store is there and fit for use; harmless when it was done before.
+        """Checks that the store can be reached and used; calling it again does no harm.
 
         Raises:
             StoreUnavailable: it cannot be reached.
-            InvalidSettings: it is there, but must not be used as it is, and why.
+            InvalidSettings: it can be reached, but is not configured as it must be.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of connections; the next call makes new ones."""
+        """Closes its connections; the next call opens new ones."""
 
     @abstractmethod
     def find(self, session_id: str) -> Stored | None:
@@ -106,38 +101,38 @@ class Store(ABC):
 
     @abstractmethod
     def claim(self, claim: Claim) -> bool:
-        """Makes, takes over or starts over a session; False when what was expected is not there."""
+        """Creates, takes over or restarts a session; False when `Claim.expected` does not hold."""
 
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
-        """Appends to any number of logs, in their order, each on its own; an answer for each.
+        """Does appends to any number of logs in the given order; returns an answer for each.
 
-        Where `StoreUnavailable` is raised, any of them may have been done: they are to be appended
-        again as they were, and are told apart by `producer_seq` and `once`. A store of several
-        servers, some of which can be reached, answers `Refusal.UNAVAILABLE` for the others.
+        Each is atomic by itself: one that is refused does not hinder the others. After
+        `StoreUnavailable` any of them may have been done. The library then sends the same appends
+        again, and those that were done are recognised by `producer_seq` or `once`. A store on
+        several servers, of which some can be reached, answers `Refusal.UNAVAILABLE` for the others.
         """
 
     @abstractmethod
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
-        """Reads any number of logs; None for a session that is not there, a `Log` for a tombstone.
+        """Reads any number of logs: None for a session that is not there, a `Log` for a tombstone.
 
-        After `history_ttl` the log of an ended session has no entries: its base is the final state.
+        After `Ending.history_ttl` a log has no entries, and its base is the final state.
         """
 
     @abstractmethod
     def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
-        """Returns what is known of each, cheaply: `details` may be empty."""
+        """Returns the same as `find` for many sessions, cheaply: `details` may be left empty."""
 
     @abstractmethod
     def trim(self, trim: Trim) -> bool:
-        """Cuts a log; False when the epoch or the fence is another one, or the cut is none."""
+        """Cuts a log; False when epoch or fence differ, or nothing would be cut."""
 
     @abstractmethod
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
-        """Renews leases in one call; False for each whose epoch, fence or state is another one.
+        """Renews leases in one call; False for each session that is not as its `Lease` says.
 
-        Only a running session's is renewed; `ttl` 0 gives it up, so that it has run out. Followers
-        are woken where `stalled` has changed.
+        Only running sessions are renewed. Listeners are woken where `stalled` has changed.
         """
 
     @abstractmethod
@@ -160,10 +155,10 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, session_id: str, ttl: float) -> bool:
-        """Removes an ended session at once and leaves a tombstone; False when none has ended.
+        """Removes an ended session at once, except its tombstone; False when there is none.
 
         Args:
-            session_id: which one.
+            session_id: the session's id.
             ttl: seconds for which the tombstone is kept.
         """
 
@@ -171,18 +166,21 @@ class Store(ABC):
     def list(
         self, *, owner: str | None, status: str | None, limit: int, after: str | None
     ) -> list[Stored]:
-        """Returns sessions in the order of their creation, without tombstones.
+        """Returns sessions without tombstones, by `Claim.created`, and by id where that is equal.
 
         Args:
-            owner: only this owner's; None: everybody's.
-            status: only those in this state.
-            limit: at most so many.
-            after: an id: only what was created after it; an unknown one gives nothing.
+            owner: only the sessions of this owner; None: of all.
+            status: only sessions in this state; None: in any.
+            limit: return at most so many.
+            after: the id of a session: only those that come after it; none when it is unknown.
         """
 
     @abstractmethod
     def sweep(self, most: int) -> int:
-        """Removes what has expired and is still there, at most so many; returns how many."""
+        """Removes what has expired, at most so many pieces; returns how many.
+
+        What a piece is, is up to the store. 0 means that nothing is left to be removed.
+        """
 
     @abstractmethod
     def listen(self) -> Listener:

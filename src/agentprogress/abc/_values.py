@@ -30,23 +30,22 @@ class Stored:
     """What a store knows of a session besides its events.
 
     Attributes:
-        session_id: whose.
-        epoch: of its log.
-        status: the present one; an ended one stays.
-        attempt: 1 for the first run.
-        fence: of the present owner; 0 before the first.
+        session_id: the session's id.
+        epoch: names the present log; see `Claim`.
+        status: its state.
+        attempt: 1 for the first run, one more for each restart.
+        fence: the number of the present owner; see `Claim`.
         head: the last seq; 0 before the first event.
-        oldest: the first seq that is retained; ``head + 1`` when none is.
-        owner: whose it is, for `Store.list`.
-        created: seconds since 1970-01-01 UTC, as the claim said.
-        details: what the library keeps with it, JSON that the store does not read; empty when
-            `gone`.
-        ended_at: RFC 3339, None before the end.
-        lease_left: seconds until its lease runs out on the store's clock, negative since it has;
-            None while it has none. A running session's is its owner's proof of life; a pending
-            one's is the time by which it must have begun.
+        oldest: the first seq that is kept; ``head + 1`` when no event is.
+        owner: whose session it is; see `Claim`.
+        created: when it was created; see `Claim`.
+        details: what the library keeps with it; empty when `gone`.
+        ended_at: when it ended, RFC 3339; None before.
+        lease_left: seconds until its lease runs out on the store's clock, negative afterwards; None
+            when it has no lease. The lease of a running session is its producer's proof of life,
+            that of a pending one the time by which it must have begun.
         stalled: what the last renewal said is wrong with the producer; empty when nothing is.
-        gone: true for a tombstone: history, state, result and details are there no more.
+        gone: only the tombstone is left: history, state, result and details have been removed.
     """
 
     session_id: str
@@ -67,10 +66,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be in the store for a claim to be granted; another one came first otherwise.
+    """How a session must be in the store for a claim to be granted.
 
     Attributes:
-        lapsed: the session's lease must have run out, too.
+        epoch: its present epoch.
+        fence: its present fence.
+        status: its present state.
+        lapsed: true where its lease must have run out as well.
     """
 
     epoch: str
@@ -81,18 +83,27 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One owner's beginning: a session that is made, taken over, or started over.
+    """Creates a session, takes it over in its epoch, or restarts it in a new one.
 
-    Where `epoch` is another than the expected one, the log begins anew: events, state, result,
-    `once` keys and producers of the old one go, in the same step.
+    A new epoch begins a new log: events, state, result, `once` keys and producers of the old one
+    are removed in the same step.
 
     Attributes:
-        expected: what is there now, a tombstone too; None: nothing is.
-        status: what it is from now on; never an ended one.
-        lease: seconds of the lease that begins with it; None: it has none.
-        ttl: seconds after which a session that has not ended vanishes unless somebody refreshes it;
-            every claim, append and renewal does.
-        base_seq: the seq that the log goes on from; 0 unless an earlier log was lost.
+        session_id: the session's id.
+        expected: how the session, or its tombstone, must be now; None: there must be neither.
+        epoch: 10 letters or digits that name the log, never used before for another log of this id.
+        status: its state from now on; never an ended one.
+        attempt: 1 for the first run, one more for each restart.
+        fence: the number of the owner, one more for each new one; 0 where the session is pending and
+            has had none.
+        owner: whose session it is, for `Store.list`; None: nobody's. Any text.
+        created: when it was created, in seconds since 1970-01-01 UTC on the claiming process's
+            clock; the order of `Store.list`.
+        details: what the library keeps with the session; the store does not look into it.
+        ttl: seconds after the last claim, append or renewal after which a session that has not
+            ended is removed.
+        lease: seconds that its lease lasts from now; None: it has none.
+        base_seq: a new log begins after this seq; 0 unless an earlier log was lost.
         base: the state at `base_seq`; empty where that is 0.
     """
 
@@ -116,12 +127,12 @@ class Ending:
     """What is stored in one step with a terminal event.
 
     Attributes:
-        ended_at: RFC 3339.
-        state: the state at the terminal event.
-        result: the encoded result, if there is one.
-        history_ttl: seconds from now for which events are kept.
+        ended_at: when the session ended, RFC 3339.
+        state: the encoded state at the terminal event.
+        result: the encoded result; None when there is none.
+        history_ttl: seconds from now for which the events are kept, at most `result_ttl`.
         result_ttl: seconds from now for which state, result and details are kept.
-        tombstone_ttl: seconds after that for which it is remembered that it was.
+        tombstone_ttl: seconds after that for which the tombstone is kept.
     """
 
     ended_at: str
@@ -137,28 +148,30 @@ class Append:
     """Events that go into one session's log in one step, all or none.
 
     Attributes:
+        session_id: the session's id.
+        epoch: the epoch that it is meant for.
         entries: encoded events without their seq, each ``{"time":…,"type":…}``; the first gets
-            ``head + 1``. None at all where only a mark or a status is to be set.
+            ``head + 1``. Empty where only the status, a mark or the like is to be set.
         known_head: the highest seq of this epoch that the writer has seen committed.
         max_events: done only where the log holds no more events than this before it, refused as
             `Refusal.FULL` otherwise; None: however many it holds.
         max_bytes: the same for the size of those events together.
-        fence: the owner's; None where somebody else writes.
-        producer_id: who writes; empty where nothing is to be told apart by it.
-        producer_seq: counts this writer's appends to this epoch from 1. The last one is remembered:
-            appended again, it changes nothing and is answered as the first time. Of earlier ones
-            only that they were done.
-        once: a key under which only one append is ever done in this epoch; a later one changes
-            nothing and is answered with the seq and the mark of the first.
-        mark: what is remembered with `once`.
-        only: the states in which it may be done; empty: any but an ended one.
-        lapsed: seconds since when the session's lease must have run out, where that matters;
-            refused as `Refusal.STATUS` otherwise.
-        at_head: the head at which it may be done, where that matters.
-        status: the state that it leads to; None: the present one.
-        lease: seconds for a lease that begins with it; 0 takes the lease away; None leaves it.
-        details: replaces the stored ones; None leaves them.
-        ending: what comes with the terminal event, and with it only. It takes the lease away.
+        fence: the owner's fence; None where the writer is not the owner.
+        producer_id: names the writer, so that a repeated append is recognised; empty: it is not.
+        producer_seq: this writer's appends to this epoch, counted from 1. The last one that was
+            done is remembered: when it comes again, nothing changes and the answer is the same. An
+            earlier one changes nothing either, but its first seq is not known any more: 0.
+        once: only one append with this key is done in an epoch. A later one changes nothing and is
+            answered with the first seq and the mark of that one. None: no key.
+        mark: any text that is kept with `once`; ignored without.
+        only: the states in which it may be done; empty: in all but ended ones.
+        lapsed: seconds for which the session's lease must have run out, refused as `Refusal.STATUS`
+            otherwise; None: it does not matter.
+        at_head: the head at which it must be done; None: at any.
+        status: the session's state from then on; None: unchanged.
+        lease: seconds that its lease lasts from now; 0 removes the lease; None: unchanged.
+        details: the session's details from then on; None: unchanged.
+        ending: given with the terminal event and only then. It removes the lease.
     """
 
     session_id: str
@@ -186,10 +199,11 @@ class Appended:
     """The answer to an append that is in the log.
 
     Attributes:
-        first: the seq of its first entry; of the first append under its `once` key.
-        head: the log's last seq now.
-        repeated: it had been done before; nothing was changed.
-        mark: the one that is kept with its `once` key.
+        first: the seq of its first entry, or the one that a first entry would have had; of the
+            first append with its `once` key where it was repeated; 0 where that is not known.
+        head: the last seq of the log now.
+        repeated: it had been done before, and nothing was changed.
+        mark: what is kept with its `once` key; empty without a key.
     """
 
     first: int
@@ -201,8 +215,8 @@ class Appended:
 class Refusal(StrEnum):
     """Why an append is not done; the first one that applies is given, in this order.
 
-    An append that was done before is answered as such right after `EPOCH`: what is in the log is in
-    the log, whoever owns it by now.
+    Whether the append was done before is checked right after `EPOCH`: then it is answered by
+    `Appended`, whoever owns the session by now.
     """
 
     UNAVAILABLE = "unavailable"
@@ -212,17 +226,19 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     """There is no such session, or only a tombstone."""
     EPOCH = "epoch"
-    """Its log has started over."""
+    """The session is in another epoch."""
     FENCED = "fenced"
     """Another owner has taken it."""
     BEHIND = "behind"
-    """It has less than the writer has seen, or an older fence: the end of the log is lost."""
+    """The store has a lower head or an older fence than the writer: it has lost what came last."""
     ENDED = "ended"
-    """It has ended."""
+    """The session has ended."""
     STATUS = "status"
-    """It is in none of the states asked for, or its lease has not run out."""
+    """The session is in none of the states in `only`, or its lease has not run out as `lapsed` asks
+    for.
+    """
     MOVED = "moved"
-    """The head is not where it had to be."""
+    """The head is not `at_head`."""
     FULL = "full"
     """The log holds more than the append allows: its owner has to trim it first."""
 
@@ -240,8 +256,9 @@ class Position:
     """From where a log is to be read.
 
     Attributes:
-        epoch: None to read all there is.
-        seq: what is known up to there, in that epoch.
+        session_id: the session's id.
+        epoch: the epoch that `seq` is of; None to read all there is.
+        seq: the last seq that the reader has.
     """
 
     session_id: str
@@ -254,11 +271,11 @@ class Log:
     """What a read found, all of one moment.
 
     Attributes:
-        session: what is known besides.
-        first: the seq of the first entry.
-        entries: everything from `first` to the head, as it was appended.
-        base: the state at ``first - 1``; None where the entries go on right after the position
-            that was asked for, or the log is whole (`first` is 1).
+        session: what is known of the session besides.
+        first: the seq of the first entry; ``head + 1`` when there is none.
+        entries: the events from `first` to the head, as they were appended.
+        base: the state at ``first - 1``; None where the entries follow the reader's position, where
+            the log is complete (`first` is 1), and for a tombstone.
     """
 
     session: Stored
@@ -269,7 +286,15 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """An owner's cut: events up to `seq` go, and `base` is the state at `seq`."""
+    """An owner's cut of its log.
+
+    Attributes:
+        session_id: the session's id.
+        epoch: the owner's epoch.
+        fence: the owner's fence.
+        seq: events up to this one are removed; it must be between `Stored.oldest` and the head.
+        base: the encoded state at `seq`, which replaces the earlier base.
+    """
 
     session_id: str
     epoch: str
@@ -283,7 +308,10 @@ class Lease:
     """An owner's proof of life.
 
     Attributes:
-        ttl: seconds; 0 gives the lease up.
+        session_id: the session's id.
+        epoch: the owner's epoch.
+        fence: the owner's fence.
+        ttl: seconds that the lease lasts from now; 0 gives it up: it has run out then.
         stalled: what is wrong with the producer, for those who follow; empty when nothing is.
     """
 
@@ -296,10 +324,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A session that somebody has to look after.
+    """A session whose lease has run out.
 
     Attributes:
-        stamp: tells one renewal from the next: equal ones mean that nothing was renewed.
+        session: what is known of it.
+        stamp: changes whenever its lease is renewed or set; compared for equality only.
     """
 
     session: Stored

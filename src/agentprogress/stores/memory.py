@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
 
 from .._clock import SystemClock
 from .._core.cursor import Cursor
@@ -45,8 +44,6 @@ class MemoryStore(Store):
             if the connection broke before the answer came.
         silent: true keeps all wake-ups back, for good.
     """
-
-    scheme: ClassVar[str] = "memory"
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         """Makes an empty one.

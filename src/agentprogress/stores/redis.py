@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from typing_extensions import override
 
@@ -70,8 +70,6 @@ class RedisStore(ScriptedStore):
     At most four connections for calls and one for each listener; none for a session or subscriber.
     Safe to use in several threads, and again in the child after a fork.
     """
-
-    scheme: ClassVar[str] = "redis"
 
     def __init__(
         self,

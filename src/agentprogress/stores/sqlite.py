@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import ClassVar
 
 from .._core.states import SessionStatus
 from ..abc import (
@@ -45,8 +44,6 @@ class SQLiteStore(Store):
     with what is there then. The file has to lie on a disk of this machine: a write-ahead log does
     not work over a network.
     """
-
-    scheme: ClassVar[str] = "sqlite"
 
     def __init__(
         self,

@@ -227,14 +227,13 @@ class ListTests(StoreCase):
         assert self.ids(full, after="a") == []
         assert self.ids(full, after="unknown") == []
 
-    def test_those_created_at_once_are_each_listed_once(self, store: Store) -> None:
-        ids = {f"{each}" for each in "qwertz"}
-        for session_id in ids:
+    def test_those_created_at_once_are_listed_by_their_ids(self, store: Store) -> None:
+        for session_id in "qWertZ":
             self.begin(store, session_id)
         pages: list[str] = []
         while page := self.ids(store, limit=2, after=pages[-1] if pages else None):
             pages += page
-        assert sorted(pages) == sorted(ids)
+        assert pages == ["W", "Z", "e", "q", "r", "t"]
 
     def test_a_tombstone_is_not_listed(self, full: Store) -> None:
         self.end(full, "d")

@@ -90,11 +90,11 @@ def listed(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[Stored]:
         last = row_of(db, wanted.after, now)
         if last is None:
             return []
-        values |= {"created": last.created, "key": last.key}
-        conditions.append("(created, key) > (:created, :key)")
+        values |= {"created": last.created, "id": last.id}
+        conditions.append("(created, id) > (:created, :id)")
     rows = db.execute(
         f"SELECT {COLUMNS} FROM sessions WHERE {' AND '.join(conditions)} "
-        "ORDER BY created, key LIMIT :limit",
+        "ORDER BY created, id LIMIT :limit",
         values,
     ).fetchall()
     return [row.stored_whole(db, now) for row in map(Row._make, rows)]

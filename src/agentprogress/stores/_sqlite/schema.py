@@ -54,9 +54,9 @@ _FIRST: Step = (
     # move that moment; `due` stays, and the sweep moves it on. So no append touches this index.
     "CREATE INDEX sessions_due ON sessions (due)",
     "CREATE INDEX sessions_lease ON sessions (lease_until) WHERE lease_until IS NOT NULL",
-    "CREATE INDEX sessions_created ON sessions (created)",
-    "CREATE INDEX sessions_owner ON sessions (owner, created) WHERE owner IS NOT NULL",
-    "CREATE INDEX sessions_status ON sessions (status, created)",
+    "CREATE INDEX sessions_created ON sessions (created, id)",
+    "CREATE INDEX sessions_owner ON sessions (owner, created, id) WHERE owner IS NOT NULL",
+    "CREATE INDEX sessions_status ON sessions (status, created, id)",
     """CREATE TABLE events (
         session INTEGER NOT NULL,
         seq INTEGER NOT NULL,
