@@ -13,7 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from ._core.history import History
 from ._core.outbox import Encoded, Entry, Outbox
@@ -109,7 +109,7 @@ class SessionLog(ABC):
         if not self._lock.acquire(blocking=must):
             return
         try:
-            self._turn(lambda: self._stage(self._hub.settings.max_batch_events), _nothing)
+            self._turn(lambda: self._stage(self._hub.settings.max_batch_events))
         finally:
             self._lock.release()
         self._settled()
@@ -130,16 +130,25 @@ class SessionLog(ABC):
 
     def commit(self) -> None:
         """Moves everything pending into the log."""
-        self._turn(self._commit, _nothing)
+        self._turn(self._commit)
         self._settled()
 
-    def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T:
-        """Calls `act` while nobody else writes; `nested` where this thread is writing already."""
+    @overload
+    def _turn(self, act: Callable[[], T]) -> T | None: ...
+
+    @overload
+    def _turn(self, act: Callable[[], T], nested: Callable[[], T]) -> T: ...
+
+    def _turn(self, act: Callable[[], T], nested: Callable[[], T] | None = None) -> T | None:
+        """Calls `act` while nobody else writes.
+
+        Where this thread is writing already it calls `nested`, or does nothing and returns None.
+        """
         self._wanted = True
         with self._lock:
             self._wanted = False
             if self._busy:
-                return nested()
+                return None if nested is None else nested()
             # Signals are handled at calls and jumps: none comes between this line and `try`.
             self._busy = True
             try:
@@ -173,11 +182,16 @@ class SessionLog(ABC):
         if len(self._outbox) >= settings.max_batch_events or size >= settings.max_batch_bytes:
             self._commit_outbox(self._outbox)
 
-    def _commit(self) -> None:
+    def staged(self) -> Outbox | None:
+        """Coalesces what is pending and returns it; in a turn."""
         if self._inbox:
             self._stage(len(self._inbox))
-        if self._outbox is not None:
-            self._commit_outbox(self._outbox)
+        return self._outbox
+
+    def _commit(self) -> None:
+        outbox = self.staged()
+        if outbox is not None:
+            self._commit_outbox(outbox)
             self._outbox = None
 
     def _commit_outbox(self, outbox: Outbox) -> None:
@@ -209,7 +223,7 @@ class SessionLog(ABC):
             self.history.shrink(max_bytes)
             self._account()
 
-        self._turn(act, _nothing)
+        self._turn(act)
 
     def drop_history(self) -> None:
         """Lets all events go; the state stays."""
@@ -218,7 +232,7 @@ class SessionLog(ABC):
             self.history.sweep()
             self._account()
 
-        self._turn(act, _nothing)
+        self._turn(act)
 
     def locked(self, read: Callable[[History], T]) -> T:
         """Commits, then reads the history while nobody changes it."""
@@ -250,6 +264,3 @@ class SessionLog(ABC):
     @abstractmethod
     def _record(self) -> SessionRecord:
         """Itself, as the registry knows it."""
-
-
-def _nothing() -> None: ...

@@ -337,7 +337,17 @@ def test_a_flush_waits_for_what_was_emitted_before_it_only(site: Sites) -> None:
     session.log("before")
     session.flush_sync()
     replica = replica_of(job.here)
-    assert (len(replica.sending), replica.history.head) == (0, 2)
+    assert (len(replica.upload.sending), replica.history.head) == (0, 2)
+
+
+def test_in_the_middle_of_a_write_nothing_is_said_to_be_stored(site: Sites) -> None:
+    """So it is where a signal handler flushes that has interrupted a write."""
+    job = site()
+    session = job.session()
+    replica = replica_of(job.here)
+    job.store.available = False
+    session.log("not stored")
+    assert replica.locked(lambda _: replica.barrier(list))
 
 
 def test_a_producer_whose_session_was_taken_hears_of_it_by_its_flush(site: Sites) -> None:

@@ -20,9 +20,9 @@ from .._ids import new_epoch
 from ..abc import Append, Expected, Lease, Store, Stored
 from ..errors import InvalidSettings, StoreUnavailable
 from .loop_watch import LoopWatch
-from .outgoing import Ask, Later
 from .reachability import Reachability
 from .replica import Replica
+from .upload import Ask, Later
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Committer:
             # Whatever has happened: they may have more, or the same once again.
             for replica, _ in batch:
                 self._ready.append(replica)
-                self._urgent = self._urgent or (replica in asks and len(replica.sending) > 0)
+                self._urgent = self._urgent or (replica in asks and len(replica.upload.sending) > 0)
         for replica, ask in asks.items():
             self._help(replica, ask)
 

@@ -183,5 +183,5 @@ def _has(replica: Replica, told: str) -> bool:
     if cursor is None or cursor.epoch != replica.epoch:
         return False
     # The answer to an append that is under way says whether there is more.
-    expected = replica.owned and replica.sending.flight is not None
+    expected = replica.owned and replica.upload.sending.flight is not None
     return expected or cursor.seq <= replica.history.head

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from .replica import Replica
 
-__all__ = ["Ask", "Later", "Outgoing"]
+__all__ = ["Outgoing"]
 
 
 class Outgoing(Protocol):
@@ -33,21 +32,3 @@ class Outgoing(Protocol):
     def answer(self, replica: Replica, request_id: str, value: Any, by: str | None) -> None:
         """Answers a question, wherever its producer is; waits for the store."""
         ...
-
-
-class Ask(Enum):
-    """What a replica needs of the committer after an answer of the store's."""
-
-    NOTHING = "nothing"
-    READ = "read"
-    """Others have appended: it has to read on from its head."""
-    TRIM = "trim"
-    """The stored log is full."""
-    RECOVER = "recover"
-    """The store has lost the log, or its end."""
-
-
-class Later(NamedTuple):
-    """Nothing is to be sent before this monotonic time."""
-
-    at: float

@@ -16,6 +16,8 @@ from pydantic_core import from_json
 
 from .._core.batch import Batch
 from .._core.frames import ProducerState
+from .._core.history import History
+from .._core.jsonable import encode_json
 from .._core.states import TERMINAL_EVENTS, SessionStatus
 from .._following import Ended, Moved, Resync, SubscriberBase, Tombstone
 from .._inputs import Outcome
@@ -140,7 +142,7 @@ class CommittedRecord(SessionRecord):
             self._absorb(log.first, log.entries)
             self._know(log.session)
 
-        self._turn(act, _nothing)
+        self._turn(act)
         self._settled()
         self._let_go()
         self.announce()
@@ -156,7 +158,7 @@ class CommittedRecord(SessionRecord):
 
     def know(self, stored: Stored) -> None:
         """Takes note of what the store knows besides the log."""
-        self._turn(lambda: self._know(stored), _nothing)
+        self._turn(lambda: self._know(stored))
         self._settled()
 
     def _know(self, stored: Stored) -> None:
@@ -284,8 +286,16 @@ class CommittedRecord(SessionRecord):
         if self.ended:
             self.entomb(self.tombstone())
             return
-        self._turn(self._send_away, _nothing)
+        self._turn(self._send_away)
         self.announce()
+
+    def _start_over(self, epoch: str) -> None:
+        """Goes on in another epoch from the state at the head; with the lock."""
+        seq = self.history.head
+        state = {**from_json(self.history.head_json()), "epoch": epoch}
+        self.history = History(self.id, epoch, self._hub.settings)
+        self.history.go_on_from(seq, encode_json(state) if seq else None)
+        self._send_away()
 
     def _send_away(self) -> None:
         """Has everybody join anew; with the lock."""
@@ -320,6 +330,3 @@ class CommittedRecord(SessionRecord):
         if self._later is None:
             self._later = deque()
         self._later.append(act)
-
-
-def _nothing() -> None: ...

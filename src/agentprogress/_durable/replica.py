@@ -9,26 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from math import inf
 from typing import Any
 
-from pydantic_core import from_json
-
 from .._asking import resolved
-from .._core.history import History
-from .._core.jsonable import encode_json
 from .._core.outbox import Encoded, Outbox
 from .._core.states import SessionStatus, next_status
-from .._core.thinning import Thinning, dropped_event
+from .._core.thinning import Thinning
 from .._inputs import Outcome, Question
 from .._life import Hub, Life
 from .._record import SessionRecord
 from .._wakeup import LoopRef
 from ..abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
-from .outgoing import Ask, Later, Outgoing
+from .outgoing import Outgoing
 from .record import CommittedRecord
-from .sending import EMITTING, SETTLING, Flight, Move, Once, Sending, entry_of
-from .stored_log import StoredLog, most_stored
+from .sending import Flight, Move, Once, entry_of
+from .upload import Ask, Later, Upload
 
 __all__ = ["Replica"]
 
@@ -39,7 +34,7 @@ class Replica(CommittedRecord):
     """See the module.
 
     Attributes:
-        sending: what a producer here has still to bring into the log.
+        upload: what a producer here has still to bring into the log.
         fenced: whether another process took the session from this one.
         given_up: how many events were to be stored when that, or the session's end, came first.
         pinned: it is held although nobody follows it: it was suspended here.
@@ -47,49 +42,30 @@ class Replica(CommittedRecord):
         loop: the event loop that its producer was begun in; None where none was running.
     """
 
-    __slots__ = (
-        "_lost_types",
-        "_not_before",
-        "_outgoing",
-        "_sent_at",
-        "_stored_log",
-        "_touched",
-        "_urgent",
-        "claim",
-        "fenced",
-        "given_up",
-        "loop",
-        "pinned",
-        "sending",
-    )
+    __slots__ = ("_outgoing", "claim", "fenced", "given_up", "loop", "pinned", "upload")
 
     def __init__(
         self, stored: Stored, hub: Hub, life: Life, outgoing: Outgoing, *, owned: bool
     ) -> None:
         super().__init__(stored, hub, life, owned=owned)
-        self.sending = Sending()
+        self.upload = Upload(hub, stored.oldest)
         self.fenced = False
         self.given_up = 0
         self.pinned = False
         self.claim: Claim | None = None
         self.loop: LoopRef | None = None
         self._outgoing = outgoing
-        self._sent_at = self._not_before = -inf
-        self._lost_types: dict[str, int] = {}
-        self._stored_log = StoredLog(stored.oldest)
-        self._touched = False
-        self._urgent = False
 
     # What its producer does
 
     def queue(self) -> None:
-        if not self._touched:
-            self._touched = True
+        if not self.upload.touched:
+            self.upload.touched = True
             self._outgoing.touch(self)
 
     def hurry(self) -> None:
         """Lets what is to be sent not wait for a tick."""
-        self._urgent = True
+        self.upload.hurry()
         self._outgoing.touch(self, urgent=True)
 
     def _commit(self) -> None:
@@ -104,19 +80,10 @@ class Replica(CommittedRecord):
         if outbox is not None and len(outbox) >= self._hub.settings.max_outbox_events:
             self._outgoing.touch(self)  # the store is away, and this is too much to wait with
 
-    def _collect(self) -> None:
-        """Moves everything pending into the queue; with the lock."""
-        if self._inbox:
-            self._stage(len(self._inbox))
-        if self._lost_types:
-            # The library's own words and counts: there is nothing in it to hide.
-            told = encode_json(dropped_event(self._lost_types))
-            self._lost_types = {}
-            self.sending.add_events([Encoded(self._hub.stamp(), told)])
-        if self._outbox is not None:
-            self.sending.add_events(self._outbox.take())
-            self.dropped += self._outbox.refused
-            self._outbox = None
+    def collect(self) -> None:
+        """Takes everything pending into the queue; in a turn."""
+        self.dropped += self.upload.collect(self.staged())
+        self._outbox = None
 
     def _move(
         self,
@@ -128,9 +95,9 @@ class Replica(CommittedRecord):
         if self.closed or not self.owned or (only is not None and self.intended is not only):
             return None
         status = next_status(self.intended, wire["type"])
-        self._collect()
+        self.collect()
         time = self._hub.stamp()
-        self.sending.add(Move(entry_of(Encoded(time, body)), time, status, result))
+        self.upload.sending.add(Move(entry_of(Encoded(time, body)), time, status, result))
         self._intended = status
         self.closed = status.ended
         if status is SessionStatus.RUNNING:
@@ -150,9 +117,9 @@ class Replica(CommittedRecord):
         self.hurry()
 
     def _resolve_as(self, request_id: str, body: bytes) -> None:
-        self._collect()
+        self.collect()
         entry = entry_of(Encoded(self._hub.stamp(), body))
-        self.sending.add(Once(entry, f"input:{request_id}"))
+        self.upload.sending.add(Once(entry, f"input:{request_id}"))
 
     def settle(self, question: Question, outcome: Outcome, answer: Any = None) -> bool:
         if outcome is not Outcome.EXPIRED:
@@ -180,7 +147,7 @@ class Replica(CommittedRecord):
                 self._resolve_as(request_id, resolved(request_id, Outcome.CANCELLED))
             self._move(wire, body, None, None)
 
-        self._turn(act, _nothing)
+        self._turn(act)
         self._let_go()
         self._moved(SessionStatus.RUNNING)
 
@@ -200,89 +167,29 @@ class Replica(CommittedRecord):
     # What goes to the store
 
     def barrier(self, callback: Callable[[], object]) -> bool:
-        """Calls back when everything emitted so far is stored; False when it is."""
+        """Calls back when everything emitted so far is stored; False when it is.
+
+        Not called back who asks in the middle of a write: it cannot be stored before that is over.
+        """
 
         def act() -> bool:
-            self._collect()
-            return self.sending.barrier(callback)
+            self.collect()
+            return self.upload.sending.barrier(callback)
 
-        return self._turn(act, lambda: False)
+        return self._turn(act) is not False
 
     def forget_barrier(self, callback: Callable[[], object]) -> None:
         """Calls back no more."""
-        self._turn(lambda: self.sending.forget(callback), _nothing)
+        self._turn(lambda: self.upload.sending.forget(callback))
 
     def next_append(self, now: float) -> Append | Later | None:
         """Returns what is to be sent now, the same until it is answered; None: nothing is."""
-
-        def act() -> Append | Later | None:
-            self._touched = False
-            if now < self._not_before:
-                self._touched = True
-                return Later(self._not_before)
-            if self.sending.flight is None and not self._is_due(now):
-                self._touched = True
-                return Later(self._sent_at + self._hub.settings.delivery_interval)
-            self._urgent = False
-            if self.sending.flight is None:
-                self._collect()
-            flight = self.sending.next(self._hub.settings)
-            if flight is None:
-                return None
-            self._sent_at = now
-            if flight.append is None:
-                flight.append = self._append_of(flight)
-            return flight.append
-
-        made = self._turn(act, _nothing)
-        reached = self._turn(self.sending.idle_barriers, _none)
+        made = self._turn(lambda: self.upload.next_append(self, now))
+        reached = self._turn(self.upload.sending.idle_barriers) or ()
         self._call_all(reached)
         if reached and not self.owned:
             self._outgoing.used(self)
         return made
-
-    def _is_due(self, now: float) -> bool:
-        if self._urgent or now >= self._sent_at + self._hub.settings.delivery_interval:
-            return True
-        if self._inbox:
-            self._stage(len(self._inbox))
-        # What stands alone gains nothing by waiting.
-        return self._outbox is None or not self._outbox.coalesces
-
-    def _append_of(self, flight: Flight) -> Append:
-        entries = flight.entries
-        move, settings = flight.move, self._hub.settings
-        status = None if move is None else move.status
-        lease = details = ending = None
-        if status is SessionStatus.RUNNING:
-            lease, details = settings.lease_ttl, self.details()
-        elif status is SessionStatus.PENDING:
-            lease = settings.pending_ttl
-        elif status is SessionStatus.WAITING:
-            lease, details = 0.0, self.details()
-        elif move is not None:
-            ending = self.ending(move.time, entries, move.result)
-        # What is written once, and an end, must not depend on an owner who may be gone.
-        bounded = flight.once is None and ending is None
-        max_events, max_bytes = most_stored(settings) if bounded else (None, None)
-        return Append(
-            self.id,
-            self.epoch,
-            entries,
-            known_head=self.history.head,
-            max_events=max_events,
-            max_bytes=max_bytes,
-            fence=self.stored.fence if self.owned else None,
-            producer_id=self.sending.producer_id,
-            producer_seq=flight.number,
-            once=flight.once,
-            only=() if self.owned else EMITTING if flight.once is None else SETTLING,
-            at_head=None if ending is None else self.history.head,
-            status=status,
-            lease=lease,
-            details=details,
-            ending=ending,
-        )
 
     def answered(self, append: Append, answer: Appended | Refused) -> Ask:
         """Takes the store's answer to what `next_append` gave."""
@@ -290,16 +197,16 @@ class Replica(CommittedRecord):
             return self._stored_it(append, answer)
         why, settings = answer.why, self._hub.settings
         if why is Refusal.UNAVAILABLE:
-            self._rest(settings.min_store_delay)
+            self.upload.rest(settings.min_store_delay)
             return Ask.NOTHING
         if why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
         if why is Refusal.FULL:
             # Somebody else has to cut the log, unless it is cut here now.
-            self._rest(settings.delivery_interval)
+            self.upload.rest(settings.delivery_interval)
             return Ask.TRIM
         if why is Refusal.MOVED:
-            self._turn(self._make_anew, _nothing)
+            self._turn(self.upload.make_anew)
         elif why is not Refusal.ENDED or not self.owned or self.closed:
             if why is Refusal.STATUS and self.owned:
                 _logger.error("session %s: the store refuses what it should take", self.id)
@@ -307,29 +214,22 @@ class Replica(CommittedRecord):
         # else the end that is read now stops the job, and tells it why
         return Ask.READ
 
-    def _rest(self, pause: float) -> None:
-        """Sends nothing for so many seconds."""
-        self._not_before = self._hub.clock.monotonic() + pause
-
-    def _make_anew(self) -> None:
-        if self.sending.flight is not None:
-            self.sending.flight.append = None
-
     def _stored_it(self, append: Append, answer: Appended) -> Ask:
-        def act() -> tuple[Flight | None, bool, Sequence[Callable[[], object]]]:
-            flight = self.sending.flight
-            if flight is None or flight.append is not append:
-                return None, False, ()
+        def act() -> tuple[Flight, bool] | None:
+            flight = self.upload.sending.landed(append)
+            if flight is None:  # it was given up meanwhile, or answered to another thread
+                return None
             ours = flight.once is None or not answer.repeated
             whole = ours and self._absorb(answer.first, append.entries)
             if append.status is not None and append.status is not SessionStatus.RUNNING:
                 self.owned = False
-            return flight, whole, self.sending.landed()
+            return flight, whole
 
-        flight, whole, barriers = self._turn(act, _lost)
-        if flight is None:  # it was given up meanwhile, or answered to another thread
+        landed = self._turn(act)
+        if landed is None:
             return Ask.READ
-        self._call_all(barriers)
+        flight, whole = landed
+        self._call_all(flight.barriers)
         if flight.move is not None:
             self._hub.transitioned(self, flight.move.status)
         self.announce()
@@ -342,8 +242,8 @@ class Replica(CommittedRecord):
         lost = self.owned and fenced
 
         def act() -> Sequence[Callable[[], object]]:
-            self._collect()
-            dropped, barriers = self.sending.give_up()
+            self.collect()
+            dropped, barriers = self.upload.sending.give_up()
             self.dropped += dropped
             self.given_up += dropped
             self.fence += self.owned
@@ -352,7 +252,7 @@ class Replica(CommittedRecord):
             self._intended = None
             return barriers
 
-        self._call_all(self._turn(act, _none))
+        self._call_all(self._turn(act) or ())
         self._outgoing.used(self)
         if lost:
             _logger.warning("session %s: another process has taken it over", self.id)
@@ -367,13 +267,13 @@ class Replica(CommittedRecord):
             self._later_do(lambda: self.lose(fenced=True))
         super()._know(stored)
         if not self.owned:
-            self._stored_log.oldest = stored.oldest
+            self.upload.stored_log.oldest = stored.oldest
 
     def _absorb(self, first: int, entries: Sequence[bytes]) -> bool:
-        before = self.history.head
+        before, log = self.history.head, self.upload.stored_log
         whole = super()._absorb(first, entries)
-        self._stored_log.grow(entries[max(0, before + 1 - first) :])
-        if self.owned and self._stored_log.is_long(self.history, self._hub.settings):
+        log.grow(entries[max(0, before + 1 - first) :])
+        if self.owned and log.is_long(self.history, self._hub.settings):
             self._later_do(self.queue)  # others have written: nothing of ours would bring a cut
         return whole
 
@@ -391,21 +291,11 @@ class Replica(CommittedRecord):
 
     def trim(self, *, full: bool = False) -> Trim | None:
         """Returns a cut of the stored log, if it is time for one, or it is full."""
-
-        def act() -> Trim | None:
-            history, log = self.history, self._stored_log
-            due = full or log.is_long(history, self._hub.settings)
-            if not (self.owned and due and history.oldest > log.oldest):
-                return None
-            seq = history.oldest - 1
-            return Trim(self.id, self.epoch, self.stored.fence, seq, history.base_json())
-
-        return self._turn(act, _nothing)
+        return self._turn(lambda: self.upload.trim(self, full=full))
 
     def trimmed(self, trim: Trim) -> None:
         """Takes note that the stored log is cut."""
-        self._stored_log.cut(trim.seq, self.history.size_bytes)
-        self._not_before = -inf
+        self._turn(lambda: self.upload.trimmed(trim, self.history.size_bytes))
 
     def start_over(self, epoch: str, expected: Expected | None) -> None:
         """Goes on in another epoch from the state at its head; the store lost this one's log.
@@ -416,32 +306,10 @@ class Replica(CommittedRecord):
         """
 
         def act() -> None:
-            old, settings = self.history, self._hub.settings
-            seq = old.head
-            state = {**from_json(old.head_json()), "epoch": epoch}
-            self.history = History(self.id, epoch, settings)
-            self.history.go_on_from(seq, encode_json(state) if seq else None)
-            self._send_away()
-            self._stored_log.cut(seq, 0)
-            self.sending.start_over()
-            running = self.status is SessionStatus.RUNNING
-            self.claim = Claim(
-                session_id=self.id,
-                expected=expected,
-                epoch=epoch,
-                status=self.status,
-                attempt=self.attempt,
-                fence=self.stored.fence,
-                owner=self.life.owner,
-                created=self.stored.created,
-                details=self.details(),
-                ttl=settings.live_ttl,
-                lease=settings.lease_ttl if running else None,
-                base_seq=seq,
-                base=self.history.base_json() if seq else b"",
-            )
+            self._start_over(epoch)
+            self.claim = self.upload.start_over(self, expected)
 
-        self._turn(act, _nothing)
+        self._turn(act)
         self.announce()
 
     # Another process
@@ -452,11 +320,11 @@ class Replica(CommittedRecord):
         What is emitted here goes into the log beside what the parent emits.
         """
         self._lock = threading.RLock()
-        self._busy = self._touched = self._announced = False
+        self._busy = self._announced = False
         self._inbox, self._outbox, self._later = [], None, None
         self._audience = None
         self._leaving = {}
-        self.sending = Sending()
+        self.upload = Upload(self._hub, self.stored.oldest)
         self.owned = self.pinned = False
         self.claim = None
 
@@ -464,44 +332,18 @@ class Replica(CommittedRecord):
 
     def weigh(self) -> tuple[int, int]:
         """Returns the events and bytes that wait for the store, after coalescing them."""
-
-        def act() -> tuple[int, int]:
-            if self._inbox:
-                self._stage(len(self._inbox))
-            events, size = len(self.sending), self.sending.size_bytes
-            if self._outbox is None:
-                return events, size
-            return events + len(self._outbox), size + self._outbox.size_bytes
-
-        return self._turn(act, lambda: (0, 0))
+        return self._turn(lambda: self.upload.weigh(self.staged())) or (0, 0)
 
     def thin(self, level: Thinning) -> None:
         """Gives up what does not survive at this level, and remembers to say so."""
 
         def act() -> None:
-            lost = [self.sending.thin(level)]
-            if self._outbox is not None:
-                lost.append(self._outbox.thin(level))
-            for counts in lost:
-                for kind, count in counts.items():
-                    self._lost_types[kind] = self._lost_types.get(kind, 0) + count
-                    self.dropped += count
+            self.dropped += self.upload.thin(self._outbox, level)
 
-        self._turn(act, _nothing)
+        self._turn(act)
 
     def _call_all(self, callbacks: Sequence[Callable[[], object]]) -> None:
         for callback in callbacks:
             callback()
         self._settled()
         self._let_go()
-
-
-def _nothing() -> None: ...
-
-
-def _none() -> Sequence[Callable[[], object]]:
-    return ()
-
-
-def _lost() -> tuple[Flight | None, bool, Sequence[Callable[[], object]]]:
-    return None, False, ()

@@ -190,7 +190,7 @@ def _is_needed(replica: Replica) -> bool:
         or replica.pinned
         or replica.subscribers
         or replica.claim is not None
-        or len(replica.sending)
+        or len(replica.upload.sending)
     )
 
 

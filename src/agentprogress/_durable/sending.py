@@ -176,10 +176,13 @@ class Sending:
             self.size_bytes -= size
             last = not isinstance(item, bytes)
 
-    def landed(self) -> list[Callable[[], object]]:
-        """What was under way is stored; returns what is to be called."""
-        flight, self.flight = self.flight, None
-        return [] if flight is None else flight.barriers
+    def landed(self, append: Append) -> Flight | None:
+        """Takes out what was under way: it is stored. None when that was something else."""
+        flight = self.flight
+        if flight is None or flight.append is not append:
+            return None
+        self.flight = None
+        return flight
 
     def idle_barriers(self) -> list[Callable[[], object]]:
         """Takes out the barriers before which there is nothing."""
@@ -198,8 +201,9 @@ class Sending:
 
     def give_up(self) -> tuple[int, list[Callable[[], object]]]:
         """Drops everything; returns how many events that were, and what is to be called."""
-        dropped = len(self.flight.items) if self.flight else 0
-        barriers = self.landed()
+        flight, self.flight = self.flight, None
+        dropped = len(flight.items) if flight else 0
+        barriers = list(flight.barriers) if flight else []
         for item in self._queue:
             if isinstance(item, Barrier):
                 barriers.append(item.callback)
