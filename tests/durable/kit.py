@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from typing import Any, Self
 
 import anyio
@@ -23,7 +24,7 @@ from agentprogress.abc import (
     Refused,
     Stored,
 )
-from agentprogress.errors import StoreUnavailable
+from agentprogress.errors import InvalidSettings, StoreUnavailable
 from agentprogress.events import Event, LogMessage
 from agentprogress.registry import engine_of
 from agentprogress.stores.memory import MemoryStore
@@ -43,6 +44,8 @@ class Watched(MemoryStore):
         cuts: so many calls of `append` do what they are to do and never answer.
         cut_claims: the same for `claim`.
         refuses: by id, why every append to a session is refused.
+        read_only: whoever writes is told that it cannot be reached, and everybody else is answered.
+        unfit: whoever connects is told that its settings are wrong.
     """
 
     def __init__(self, *, clock: ManualClock) -> None:
@@ -55,6 +58,8 @@ class Watched(MemoryStore):
         self.cuts = 0
         self.cut_claims = 0
         self.refuses: dict[str, Refusal] = {}
+        self.read_only = False
+        self.unfit = False
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def meanwhile(self, call: str, act: Callable[[], object]) -> None:
@@ -68,10 +73,22 @@ class Watched(MemoryStore):
 
     def connect(self) -> None:
         self.tries += 1
+        if self.unfit:
+            raise InvalidSettings("It evicts what is in it.")
         super().connect()
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise StoreUnavailable("It is full.")
+
+    def backup(self, session_id: str) -> Callable[[], object]:
+        """Returns how to make a session what it is now, as a failover to an old replica does."""
+        there = deepcopy(self._sessions[session_id])
+        return lambda: self._sessions.update({session_id: there})
 
     def claim(self, claim: Claim) -> bool:
         self._interrupted("claim")
+        self._check_writable()
         granted = super().claim(claim)
         if self.cut_claims:
             self.cut_claims -= 1
@@ -80,6 +97,7 @@ class Watched(MemoryStore):
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         self._interrupted("append")
+        self._check_writable()
         answers = [self._answer(each) for each in appends]
         self.commits += 1
         self.appended += appends

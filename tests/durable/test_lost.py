@@ -9,9 +9,8 @@ import pytest
 
 from agentprogress.errors import SessionConflict
 from agentprogress.events import SessionLost
-from agentprogress.registry import engine_of
 
-from .kit import Site, kill
+from .kit import Site, durable, kill
 
 async_test = pytest.mark.anyio
 
@@ -60,8 +59,7 @@ def test_it_is_lost_once_by_two_that_find_out_in_the_same_moment(site: Sites) ->
     third = job.process()
     third.get("job")
     job.clock.advance_sync(85)
-    sessions = engine_of(third).durable
-    assert sessions is not None
+    sessions = durable(third)
     lost = job.store.there("job")
     job.store.meanwhile("append", lambda: sessions.end_lost(lost, 0.0))
     job.clock.advance_sync(100)
@@ -165,6 +163,22 @@ def test_an_outage_loses_nobody(site: Sites, caplog: pytest.LogCaptureFixture) -
     assert job.there.get("job").status == "running"
     session.log("still here")
     session.flush_sync()
+
+
+def test_an_outage_that_begins_just_after_a_lease_ran_out_loses_nobody(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=90)
+    job.session()
+    job.there.get("job")
+    job.clock.settle_sync()
+    kill(job.here)
+    # Else it is a race who of its two threads finds out first that the store is back.
+    durable(job.there).listening.stop(10)
+    job.clock.advance_sync(41)
+    job.store.available = False
+    job.clock.advance_sync(200)
+    job.store.available = True
+    job.clock.advance_sync(60)
+    assert losing(job) == 0
 
 
 def test_after_an_outage_a_dead_producer_is_lost_only_when_it_had_the_time_to_come_back(

@@ -10,7 +10,7 @@ from agentprogress import Snapshot
 from agentprogress.errors import SessionGone, SessionUnknown
 from tests.kit import Follower
 
-from .kit import Site, held, messages, shown
+from .kit import Site, held, kill, messages, shown
 
 async_test = pytest.mark.anyio
 
@@ -110,6 +110,25 @@ def test_a_silent_producer_notices_that_it_was_wiped(site: Sites) -> None:
     job.clock.advance_sync(11)
     assert job.there.get("job").status == "running"
     assert [log.message for log in job.there.snapshot("job").logs] == ["before"]
+
+
+def test_an_owner_whose_take_over_was_lost_is_not_taken_for_dead(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=90)
+    job.session()
+    job.clock.settle_sync()
+    kill(job.here)
+    job.clock.advance_sync(31)
+    fall_back = job.store.backup("job")
+    session = job.session(job.there, existing="resume")
+    session.flush_sync()
+    fall_back()
+    watcher = job.process()
+    watcher.get("job")
+    job.clock.advance_sync(200)
+    assert not session.cancel_requested
+    assert (watcher.get("job").status, session.status) == ("running", "running")
+    session.log("still there")
+    session.flush_sync()
 
 
 @async_test

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from agentprogress import ProgressSession
 from agentprogress.abc import Refusal
-from agentprogress.errors import StoreUnavailable
+from agentprogress.errors import InvalidSettings, StoreUnavailable
 
-from .kit import Site, Waiting, durable, messages, replica_of
+from .kit import Site, Waiting, durable, held, messages, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -305,6 +306,91 @@ def test_a_store_that_goes_between_claim_and_first_event_leaves_an_id_that_may_b
     job.clock.advance_sync(5)
     assert job.store.there("job").status == "pending"
     assert job.session(job.there).status == "running"
+
+
+# A store that only reads
+
+
+def refused(job: Site) -> ProgressSession:
+    """Begins a session, and has its store take nothing any more."""
+    session = job.session()
+    session.flush_sync()
+    job.store.read_only = True
+    return session
+
+
+def test_that_a_store_answers_is_no_sign_that_it_can_be_written_to(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site(min_store_delay=0.1, max_store_delay=2)
+    session = refused(job)
+    caplog.clear()
+    tries = job.store.tries
+    for number in range(1_000):
+        session.log(str(number))
+        job.clock.advance_sync(0.1)
+        assert job.here.list()
+        assert not job.here.stats().store_available
+    assert len(caplog.records) == 1
+    # It is read from 1,000 times, and connected to after each write that was refused.
+    assert job.store.tries - tries <= 200
+    job.store.read_only = False
+    job.clock.advance_sync(3)
+    assert len(caplog.records) == 2
+    assert job.here.stats().store_available
+    assert job.here.stats().waiting == 0
+
+
+def test_who_joins_is_answered_by_a_store_that_only_reads(site: Sites) -> None:
+    job = site()
+    session = refused(job)
+    session.log("waits")
+    job.clock.advance_sync(10)
+    assert job.here.get("job").status == job.there.get("job").status == "running"
+
+
+def test_a_write_that_was_refused_is_no_trouble_for_long_where_nothing_else_is_written(
+    site: Sites,
+) -> None:
+    job = site(lease_ttl=30)
+    refused(job)
+    with pytest.raises(StoreUnavailable):
+        job.there.cancel("job")
+    assert not job.there.stats().store_available
+    job.clock.advance_sync(11)
+    assert job.there.stats().store_available
+
+
+# A store that must not be used as it is
+
+
+def test_an_unfit_store_is_refused_at_each_use(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    job.store.unfit = True
+    for session_id in (None, None, "job"):
+        with pytest.raises(InvalidSettings, match="evicts"):
+            job.session(session_id=session_id)
+    with pytest.raises(InvalidSettings):
+        job.here.get("job")
+    job.clock.settle_sync()
+    assert held(job.here) == []
+    (warning,) = caplog.records
+    assert "until that is changed" in warning.getMessage()
+    job.store.unfit = False
+    job.clock.advance_sync(3)
+    assert job.session().status == "running"
+
+
+@async_test
+async def test_an_unfit_store_is_refused_to_who_joins(site: Sites) -> None:
+    job = site()
+    job.store.unfit = True
+    for _ in range(2):
+        with pytest.raises(InvalidSettings):
+            async with job.here.subscribe("job"):
+                pass
 
 
 # Answers that get lost

@@ -174,6 +174,25 @@ def test_the_bound_is_one_of_the_process(site: Sites) -> None:
     assert (kept, lost) == (50 - lost, 50 - kept)
 
 
+@pytest.mark.parametrize(("count", "lost"), [(BOUND * 4, 0), (BOUND * 4 + 60, BOUND * 4 + 60)])
+def test_a_store_that_is_only_slow_has_four_times_the_time(
+    site: Sites, count: int, lost: int
+) -> None:
+    job = small(site)
+    session = job.session()
+    session.flush_sync()
+
+    def outrun() -> None:
+        for number in range(count):
+            session.log(str(number))
+
+    job.store.meanwhile("append", outrun)
+    session.log("first")
+    session.flush_sync()
+    assert session.dropped == lost
+    assert told(job) == ({"log.message": lost} if lost else {})
+
+
 def test_what_is_given_up_in_each_of_several_outages_is_told(site: Sites) -> None:
     job = small(site)
     session = job.session()

@@ -82,6 +82,44 @@ def test_an_errand_that_fails_is_not_run_for_ever(
     assert "committer failed" in caplog.text
 
 
+def test_what_goes_wrong_with_one_session_keeps_no_other_waiting(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    bad, good = job.session(session_id="bad"), job.session(session_id="good")
+    job.clock.settle_sync()
+
+    def fail() -> None:
+        raise LookupError
+
+    for _ in range(3):
+        bad.log("hello")
+        replica_of(job.here, "bad").barrier(fail)
+        good.log("hello")
+        job.clock.advance_sync(2)
+    assert job.store.there("bad").head == job.store.there("good").head == 4
+    (record,) = caplog.records
+    assert "session bad " in record.getMessage()
+
+
+def test_a_log_that_cannot_be_read_keeps_nobody_else_from_news(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    good = job.session(session_id="good")
+    job.session(session_id="bad")
+    for session_id in ("bad", "good"):
+        job.there.get(session_id)
+    job.clock.settle_sync()
+    there = job.store.there("bad")
+    unreadable = b'{"time":"","type":"session.completed",'
+    job.store.append([Append("bad", there.epoch, [unreadable], there.head)])
+    good.log("hello")
+    job.clock.settle_sync()
+    assert replica_of(job.there, "good").history.head == 2
+    assert all("session bad " in record.getMessage() for record in caplog.records)
+
+
 def test_an_append_that_two_threads_have_brought_lands_once(site: Sites) -> None:
     job = site()
     session = job.session()

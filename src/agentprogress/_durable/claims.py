@@ -54,6 +54,7 @@ class Claims:
             SessionConflict: ``existing`` does not allow it, or another process came first.
             InvalidSessionId, TooManySessions: it cannot be made.
             StoreUnavailable: the store does not answer; never for a generated id.
+            InvalidSettings: the store must not be used as it is.
         """
         self._check_room()
         session_id = options.get("session_id")
@@ -94,12 +95,15 @@ class Claims:
 
     def _is_granted(self, claim: Claim) -> bool:
         """Asks the store once; false where it does not answer: the committer asks again."""
-        if self._sessions.reachability.down is not None:
-            return False
+        reachability = self._sessions.reachability
         try:
-            return self._sessions.ask(lambda: self._store.claim(claim))
+            reachability.check()
+            return reachability.down is None and self._granted(claim)
         except StoreUnavailable:
             return False
+
+    def _granted(self, claim: Claim) -> bool:
+        return self._sessions.write(lambda: self._store.claim(claim))
 
     def _new_claim(
         self, session_id: str, life: Life, *, fence: int, after: Stored | None = None
@@ -179,7 +183,7 @@ class Claims:
             check_session_id(session_id, chosen=True)
         life, token = new_life(self._engine, options)
         claim = self._new_claim(session_id, life, fence=0, after=found)
-        if not self._store.claim(claim):
+        if not self._granted(claim):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=False)
         self._sessions.hold(replica)
@@ -191,7 +195,7 @@ class Claims:
         """Makes a session, or the next run of one that has ended."""
         life, token = new_life(self._engine, options)
         claim = self._new_claim(session_id, life, fence=1, after=after)
-        if not self._store.claim(claim):
+        if not self._granted(claim):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=True)
         self._sessions.hold(replica)
@@ -237,7 +241,7 @@ class Claims:
             ttl=self._settings.live_ttl,
             lease=self._lease_of(found.status),
         )
-        if not self._store.claim(claim):
+        if not self._granted(claim):
             return None
         log = self._store.read([Position(found.session_id)])[0]
         if log is None or log.session.fence != claim.fence:

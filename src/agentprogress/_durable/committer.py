@@ -10,15 +10,16 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
 from .._core.states import SessionStatus
 from .._core.thinning import Thinning
 from .._ids import new_epoch
-from ..abc import Append, Expected, Lease, Store, Stored
+from ..abc import Append, Appended, Expected, Lease, Refused, Store, Stored
 from ..errors import InvalidSettings, StoreUnavailable
+from .faults import Faults
 from .loop_watch import LoopWatch
 from .reachability import Reachability
 from .replica import Replica
@@ -36,8 +37,12 @@ _logger = logging.getLogger("agentprogress")
 _MOST_SESSIONS = 256
 # Renewals in the life of a lease, so that one that fails costs nothing.
 _RENEWALS = 3
-# How far an outbox may pass its bound before only what is essential is kept.
+# How far an outbox may pass its bound before only what is essential is kept; and how far while the
+# store answers: it may only be slow for a moment.
 _ESSENTIAL_AT = 4
+_PATIENCE = 4
+# Seconds for which a session rests that cannot be served.
+_REST = 1.0
 
 
 class Committer:
@@ -46,7 +51,7 @@ class Committer:
     Args:
         sessions: whose replicas it serves.
         store: where everything goes.
-        line: whether the store can be reached.
+        reachability: whether the store can be reached.
     """
 
     def __init__(self, sessions: DurableSessions, store: Store, reachability: Reachability) -> None:
@@ -55,6 +60,7 @@ class Committer:
         self._reachability = reachability
         self._settings = sessions.settings
         self._clock = sessions.clock
+        self._faults = Faults()
         self._ready: deque[Replica] = deque()
         self._ticks: list[tuple[float, int, Replica]] = []
         self._order = itertools.count()
@@ -86,13 +92,14 @@ class Committer:
         self._ticks.clear()
         self._errands.clear()
         self._suspects.clear()
+        self.worker.forked()
 
     def turn(self) -> float | None:
         """Does what there is to do now and returns when the next turn is due."""
         now = self._clock.monotonic()
-        if now < self._reachability.retry_at:
+        if now < self._reachability.write_at:
             self._relieve()
-            return self._reachability.retry_at
+            return self._reachability.write_at
         try:
             self._reachability.connect()
             self._commit(now)
@@ -101,7 +108,7 @@ class Committer:
         except (StoreUnavailable, InvalidSettings) as error:
             self._reachability.failed(error)
             self._relieve()
-            return self._reachability.retry_at
+            return self._reachability.write_at
         self._reachability.worked()
         if self._urgent:
             return now
@@ -116,17 +123,28 @@ class Committer:
             return
         self._commit_at = now + self._settings.commit_interval
         asks: dict[Replica, Ask] = {}
+        answers: Sequence[Appended | Refused] = ()
         try:
-            answers = self._store.append([append for _, append in batch])
+            with self._reachability.writing():
+                answers = self._store.append([append for _, append in batch])
             for (replica, append), answer in zip(batch, answers, strict=True):
-                asks[replica] = replica.answered(append, answer)
+                with self._faults.of(replica.id):
+                    asks[replica] = replica.answered(append, answer)
         finally:
             # Whatever has happened: they may have more, or the same once again.
             for replica, _ in batch:
+                if answers and replica not in asks:
+                    self._put_off(replica, now + _REST)
+                    continue
                 self._ready.append(replica)
                 self._urgent = self._urgent or (replica in asks and len(replica.upload.sending) > 0)
         for replica, ask in asks.items():
-            self._help(replica, ask)
+            with self._faults.of(replica.id):
+                self._help(replica, ask)
+        self._relieve_if_behind([replica for replica, _ in batch])
+
+    def _put_off(self, replica: Replica, until: float) -> None:
+        heapq.heappush(self._ticks, (until, next(self._order), replica))
 
     def _gather(self, now: float) -> list[tuple[Replica, Append]]:
         """Returns what is to be sent: one append of each session that has something."""
@@ -144,25 +162,29 @@ class Committer:
             replica = self._ready.popleft()
             if replica in batch:
                 continue
+            made: Append | Later | None = Later(now + _REST)
             try:
-                if replica.claim is not None:
-                    self._claim(replica)
-                made = replica.next_append(now)
-                if made is None:
-                    self._cut(replica)
+                with self._faults.of(replica.id):
+                    if replica.claim is not None:
+                        self._claim(replica)
+                    made = replica.next_append(now)
+                    if made is None:
+                        self._cut(replica)
             except BaseException:
                 self._ready.extend((*batch, replica))
                 raise
             if isinstance(made, Append):
                 batch[replica] = made
             elif isinstance(made, Later):
-                heapq.heappush(self._ticks, (made.at, next(self._order), replica))
+                self._put_off(replica, made.at)
         return list(batch.items())
 
     def _claim(self, replica: Replica) -> None:
         claim = replica.claim
         assert claim is not None
-        if self._store.claim(claim):
+        with self._reachability.writing():
+            granted = self._store.claim(claim)
+        if granted:
             replica.claim = None
             return
         found = self._store.find(claim.session_id)
@@ -179,7 +201,11 @@ class Committer:
 
     def _cut(self, replica: Replica, *, full: bool = False) -> None:
         cut = replica.trim(full=full)
-        if cut is not None and self._store.trim(cut):
+        if cut is None:
+            return
+        with self._reachability.writing():
+            done = self._store.trim(cut)
+        if done:
             replica.trimmed(cut)
 
     def _recover(self, replica: Replica) -> None:
@@ -208,15 +234,25 @@ class Committer:
                 self._errands.appendleft(errand)
                 raise
 
-    # An outage
+    # What waits
 
-    def _relieve(self) -> None:
-        """Keeps what waits within its bounds, as long as the store cannot be reached."""
+    def _relieve_if_behind(self, batch: Sequence[Replica]) -> None:
+        """Keeps what waits bounded where producers are faster than the store."""
+        weights = [replica.weigh() for replica in batch]
+        events, size = map(sum, zip(*weights, strict=True))
+        # Cheap, so a guess: all wait for as much as these do.
+        share = _PATIENCE * len(batch) / max(len(batch), len(self._ready))
+        settings = self._settings
+        if events > settings.max_outbox_events * share or size > settings.max_outbox_bytes * share:
+            self._relieve(_PATIENCE)
+
+    def _relieve(self, patience: int = 1) -> None:
+        """Keeps what waits within so many times its bounds."""
         settings = self._settings
         for level, factor in (
-            (Thinning.MERGE, 1),
-            (Thinning.LOGS, 1),
-            (Thinning.ESSENTIAL, _ESSENTIAL_AT),
+            (Thinning.MERGE, patience),
+            (Thinning.LOGS, patience),
+            (Thinning.ESSENTIAL, patience * _ESSENTIAL_AT),
         ):
             replicas = self._sessions.replicas.all()
             weights = [replica.weigh() for replica in replicas]
@@ -238,6 +274,9 @@ class Committer:
         self._renew()
         self._find_lost(now)
         self._store.sweep(self._settings.max_sweep)
+        if not self._sessions.waiting:
+            # Nobody writes anything that could show that the store takes it again.
+            self._reachability.worked(writing=True)
 
     def _renew(self) -> None:
         owned = [
@@ -261,7 +300,10 @@ class Committer:
         renewed = self._store.renew(leases)
         refused = [one for one, done in zip(owned, renewed, strict=True) if not done]
         for replica in refused:
-            if self._store.find(replica.id) is None:
+            # Before the store is asked: meanwhile the listener may read more.
+            head = replica.history.head
+            found = self._store.find(replica.id)
+            if found is None or _has_lost(found, replica, head):
                 self._recover(replica)
         self._sessions.refresh([replica for replica in refused if replica.claim is None])
 
@@ -284,10 +326,11 @@ class Committer:
             stamp, since = self._suspects.get(session.session_id, ("", now))
             since = since if stamp == one.stamp else now
             suspects[session.session_id] = (one.stamp, since)
-            if session.status is SessionStatus.PENDING:
-                self._sessions.end_lost(session, 0.0)
-            elif lost_after is not None and self._is_certain(session, since, lost_after, now):
-                self._sessions.end_lost(session, lost_after - settings.lease_ttl)
+            with self._faults.of(session.session_id):
+                if session.status is SessionStatus.PENDING:
+                    self._sessions.end_lost(session, 0.0)
+                elif lost_after is not None and self._is_certain(session, since, lost_after, now):
+                    self._sessions.end_lost(session, lost_after - settings.lease_ttl)
         self._suspects = suspects
 
     def _is_certain(self, session: Stored, since: float, lost_after: float, now: float) -> bool:
@@ -295,5 +338,13 @@ class Committer:
         return (
             -(session.lease_left or 0.0) >= lapsed_after
             and now - since >= min(self._settings.lease_ttl, lapsed_after)
+            and self._reachability.down is None
             and now - self._reachability.since >= lost_after
         )
+
+
+def _has_lost(found: Stored, replica: Replica, head: int) -> bool:
+    """True where a store has forgotten the owner's claim, or the end of the log that it had."""
+    if found.epoch != replica.epoch or found.fence > replica.stored.fence:
+        return False
+    return found.fence < replica.stored.fence or found.head < head

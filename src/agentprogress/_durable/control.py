@@ -132,7 +132,7 @@ class Control:
         self._sessions.ask(lambda: self._sessions.refresh([replica]))
 
     def _append(self, append: Append) -> Appended | Refused:
-        answer = self._sessions.ask(lambda: self._store.append([append])[0])
+        answer = self._sessions.write(lambda: self._store.append([append])[0])
         if isinstance(answer, Refused) and answer.why is Refusal.UNAVAILABLE:
             # Not of the store: others are served.
             raise StoreUnavailable(f"Session {append.session_id} cannot be reached right now.")

@@ -30,7 +30,7 @@ class Listening:
     Args:
         sessions: whose replicas it serves.
         store: what it listens to.
-        line: whether the store can be reached.
+        reachability: whether the store can be reached.
     """
 
     def __init__(self, sessions: DurableSessions, store: Store, reachability: Reachability) -> None:
@@ -48,7 +48,7 @@ class Listening:
 
     def hears(self, replica: Replica) -> bool:
         """True when news of it come by themselves."""
-        return replica.id in self._followed and self._reachability.down is None
+        return replica.id in self._followed and not self._reachability.away
 
     def follow(self, replica: Replica) -> None:
         """Listens for a session from now on; callable from any thread."""
@@ -75,6 +75,7 @@ class Listening:
         self._followed.clear()
         self._listener = None
         self._look_at = -inf
+        self.worker.forked()
 
     def turn(self) -> float | None:
         """Waits for news, and brings them in."""

@@ -1,10 +1,16 @@
-"""Whether a store can be reached, as all who use it have found, and when to try again."""
+"""Whether a store answers and takes what is written, as all have found, and when to try again.
+
+One that is full or read-only answers whoever reads. That it does is no sign that it can be written
+to: only a write that works is.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from ..abc import Clock, Store
 from ..errors import InvalidSettings, StoreUnavailable
@@ -24,9 +30,11 @@ class Reachability:
         clock: all time comes from it.
 
     Attributes:
-        down: why it cannot be reached; None while it can.
-        since: monotonic time since when it has been reached without a break.
-        retry_at: monotonic time before which it is not to be tried again.
+        down: why it cannot be reached or takes nothing; None while all is well.
+        away: whether it does not even answer who reads.
+        since: monotonic time since when all has been well without a break.
+        retry_at: monotonic time before which it is not to be asked again.
+        write_at: monotonic time before which nothing is to be written again.
     """
 
     def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
@@ -36,9 +44,11 @@ class Reachability:
         self._clock = clock
         self._failures = 0
         self._down_at = 0.0
+        self._refuses = False
         self.down: StoreUnavailable | InvalidSettings | None = None
+        self.away = False
         self.since = clock.monotonic()
-        self.retry_at = 0.0
+        self.retry_at = self.write_at = 0.0
 
     def connect(self) -> None:
         """Makes sure that the store is fit for use, the first time and after each outage.
@@ -55,34 +65,58 @@ class Reachability:
 
         Raises:
             StoreUnavailable: it was found to be out of reach, and nobody has reached it since.
+            InvalidSettings: it must not be used as it is.
         """
-        if self.down is not None:
-            raise StoreUnavailable(str(self.down))
+        if self.down is not None and self.away:
+            raise type(self.down)(str(self.down))
 
     def rest(self, until: float) -> None:
         """Waits in this thread for the next try."""
         pause = threading.Event()
-        self._clock.wait_in_thread(pause, min(until, self.retry_at))
+        self._clock.wait_in_thread(pause, min(until, max(self.retry_at, self.write_at)))
 
-    def failed(self, error: StoreUnavailable | InvalidSettings) -> None:
-        """Somebody could not reach it."""
-        now = self._clock.monotonic()
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """Takes note of whether what is written in the block is taken."""
+        try:
+            yield
+        except StoreUnavailable as error:
+            self.failed(error, writing=True)
+            raise
+        self.worked(writing=True)
+
+    def failed(self, error: StoreUnavailable | InvalidSettings, *, writing: bool = False) -> None:
+        """Somebody could not reach it, or not write to it; telling it twice changes nothing."""
+        if error is self.down:
+            return
+        now, settings = self._clock.monotonic(), self._settings
         self._connected = False
         if self.down is None:
             self._down_at = now
-            _logger.warning("%s Events wait in this process until it is back.", error)
+            until = "that is changed" if isinstance(error, InvalidSettings) else "it is back"
+            _logger.warning("%s Nothing is stored until %s; events wait here.", error, until)
         self.down = error
-        settings = self._settings
         longest = min(settings.max_store_delay, settings.min_store_delay * 2**self._failures)
-        self.retry_at = now + random.uniform(settings.min_store_delay, longest)
         self._failures = min(self._failures + 1, 30)
+        self.write_at = now + random.uniform(settings.min_store_delay, longest)
+        if writing:
+            self._refuses = True
+        else:
+            self.away = True
+            self.retry_at = self.write_at
 
-    def worked(self) -> None:
-        """Somebody has reached it."""
-        if self.down is not None:
-            now = self._clock.monotonic()
-            _logger.warning("The store is back after %.1f s.", now - self._down_at)
-            self.since = now
-            self.down = None
-            self._failures = 0
-            self.retry_at = 0.0
+    def worked(self, *, writing: bool = False) -> None:
+        """Somebody has reached it, or written to it."""
+        if self.down is None:
+            return
+        self.away = False
+        self.retry_at = 0.0
+        if self._refuses and not writing:
+            return
+        now = self._clock.monotonic()
+        _logger.warning("The store is back after %.1f s.", now - self._down_at)
+        self.since = now
+        self.down = None
+        self._refuses = False
+        self._failures = 0
+        self.write_at = 0.0

@@ -29,6 +29,7 @@ from .claims import Claims
 from .committer import Committer
 from .control import Control
 from .details import decode_details
+from .faults import Faults
 from .fork_and_exit import concern
 from .listening import Listening
 from .reachability import Reachability
@@ -73,6 +74,7 @@ class DurableSessions(Backing):
         self._control = Control(self, store)
         self._claims = Claims(self, store)
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
+        self._faults = Faults()
         self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
         self._callbacks: deque[Callable[[], object]] = deque()
         self._caller = Worker("agentprogress callbacks", self.clock, self._call_all_back)
@@ -134,6 +136,15 @@ class DurableSessions(Backing):
         self.reachability.worked()
         return answer
 
+    def write(self, act: Callable[[], T]) -> T:
+        """Writes to the store, and takes note of whether that works."""
+
+        def write() -> T:
+            with self.reachability.writing():
+                return act()
+
+        return self.ask(write)
+
     def _failed(self, error: StoreUnavailable | InvalidSettings) -> None:
         self.reachability.failed(error)
         self.committer.worker.wake()  # it finds out when the store is back
@@ -178,7 +189,7 @@ class DurableSessions(Backing):
         if not record.ended:
             self._control.end_cancelled(record, "deleted")
         ttl = self.settings.tombstone_ttl
-        self.ask(lambda: self.store.delete(record.id, ttl))
+        self.write(lambda: self.store.delete(record.id, ttl))
         record.entomb(record.tombstone())
         self.replicas.drop(record.id)
 
@@ -266,7 +277,8 @@ class DurableSessions(Backing):
         logs = self.store.read([_position(replica.id, replica) for replica in replicas])
         for replica, log in zip(replicas, logs, strict=True):
             if log is not None:
-                self.keep(log)
+                with self._faults.of(replica.id):
+                    self.keep(log)
             elif not replica.owned and replica.claim is None:
                 self.replicas.drop(replica.id)
 
@@ -347,7 +359,7 @@ class DurableSessions(Backing):
     def _give_up_leases(self, owned: Sequence[Replica]) -> None:
         leases = [Lease(one.id, one.epoch, one.stored.fence, 0.0) for one in owned]
         try:
-            self.ask(lambda: self.store.renew(leases))
+            self.write(lambda: self.store.renew(leases))
         except StoreUnavailable:
             _logger.warning("The leases of %d sessions run out by themselves.", len(leases))
         for replica in owned:
@@ -361,6 +373,7 @@ class DurableSessions(Backing):
         self.listening.forked()
         self.replicas.forked()
         self._callbacks.clear()
+        self._caller.forked()
         self._limiter = None
 
     def exiting(self) -> None:
