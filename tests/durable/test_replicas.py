@@ -162,6 +162,19 @@ async def test_who_comes_when_it_was_just_let_go_of_is_told_all_the_same(site: S
     engine_of(job.there).dismiss(reader)
 
 
+def test_what_is_read_on_for_one_that_was_let_go_of_leaves_no_hole_in_another(site: Sites) -> None:
+    job = site(replica_ttl=10)
+    session = job.session()
+    session.log("first")
+    helper = job.there.attach("job")
+    job.clock.advance_sync(20)
+    assert held(job.there) == []
+    session.log("second")
+    job.clock.settle_sync()
+    assert helper.request_cancel("enough")
+    assert [log.message for log in job.there.snapshot("job").logs] == ["first", "second"]
+
+
 def test_what_was_dropped_stays_counted(site: Sites) -> None:
     job = site(replica_ttl=10)
     with job.here.open() as session:

@@ -120,7 +120,7 @@ class DurableSessions(Backing):
         if log is None:
             self.replicas.drop(session_id)
             raise SessionUnknown(session_id)
-        replica = self.keep(log)
+        replica = self.keep(log, replica)
         if replica.gone is not None:
             raise replica.gone.error()
         return replica
@@ -255,9 +255,13 @@ class DurableSessions(Backing):
         self.committer.worker.wake()
         return held
 
-    def keep(self, log: Log) -> Replica:
-        """Takes over what was read of a session."""
+    def keep(self, log: Log, known: Replica | None) -> Replica:
+        """Takes over what was read of a session, on from the head of what was known of it."""
         session_id, epoch = log.session.session_id, log.session.epoch
+        if known is not None and known.epoch == epoch:
+            # Whatever is held by now: what another one has need not reach up to there.
+            known.load(log)
+            return known
         replica = self.replicas.get(session_id)
         if replica is None or replica.epoch != epoch:
             fresh = self.new(log.session, Life(created_at=""), owned=False)
@@ -278,7 +282,7 @@ class DurableSessions(Backing):
         for replica, log in zip(replicas, logs, strict=True):
             if log is not None:
                 with self._faults.of(replica.id):
-                    self.keep(log)
+                    self.keep(log, replica)
             elif not replica.owned and replica.claim is None:
                 self.replicas.drop(replica.id)
 
