@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
 from . import errors
 from ._backing import Backing
-from ._block import Job
+from ._block import SHUTDOWN, Job
 from ._clock import Stamp, SystemClock
 from ._core.encode import Encoder, Redact
 from ._core.frames import retry_window
@@ -106,12 +106,20 @@ class Engine:
         """`begin`, where an event loop has other things to do than to wait for a store."""
         self.try_host()
         self._refuse_when_draining()
-        return self._begun(await self._ask(self.backing.begin, options))
+        if self.durable is None:
+            return self.begin(options)
+        return self._begun(await self.durable.run(self.backing.begin, options, undo=_undo))
 
-    @staticmethod
-    def _begun(producer: Producer) -> Producer:
-        if isinstance(producer.record, Replica):
-            producer.record.loop = LoopRef.current()
+    def _begun(self, producer: Producer) -> Producer:
+        record = producer.record
+        if self.draining:  # it began meanwhile
+            if isinstance(record, Replica) and self.on_shutdown == "detach":
+                record.lose()
+            else:
+                producer.close(SHUTDOWN)
+            raise errors.Draining
+        if isinstance(record, Replica):
+            record.loop = LoopRef.current()
         return producer
 
     def reserve(self, options: SessionOptions) -> Producer:
@@ -289,14 +297,17 @@ class Engine:
 
     # Where things run
 
-    def host(self) -> Host:
+    def host(self, here: LoopRef | None = None) -> Host:
         """Returns the host on the running loop, starting it when there is none.
+
+        Args:
+            here: the running loop, where no task runs that could be asked for it.
 
         Raises:
             RuntimeError: no event loop runs here.
             WrongLoop: another running loop is being served.
         """
-        here = LoopRef()
+        here = here or LoopRef()
         with self._lock:
             host = self._host
             if host is not None and host.alive:
@@ -305,7 +316,7 @@ class Engine:
                     return host
                 if host.in_use:
                     raise WrongLoop
-            fresh = Host(self.settings, self.clock, self.local, self._never_started)
+            fresh = Host(self.settings, self.clock, self.local, self._never_started, here)
             if host is not None:
                 if host.loop.is_over():
                     for job in list(self._jobs.values()):
@@ -319,6 +330,29 @@ class Engine:
         """Returns the host, wherever it runs; None where none does."""
         host = self._host
         return host if host is not None and host.alive else None
+
+    def run_in_loop(
+        self, function: Callable[[], Awaitable[object]], elsewhere: Callable[[], object]
+    ) -> None:
+        """Runs a coroutine function as a task of the host; callable from any thread.
+
+        The loop that had a host last gets another one.
+
+        Args:
+            function: what to run.
+            elsewhere: called instead where there is no such loop, or none any more.
+        """
+        last = self._host
+        loop = None if last is None else last.loop
+
+        def start() -> None:
+            if self._host is last:
+                self.host(loop).start_soon(function, abandon=elsewhere)
+            else:  # another loop has one by now
+                self.run_in_loop(function, elsewhere)
+
+        if loop is None or not loop.call_soon(start):
+            elsewhere()
 
     def host_here(self) -> Host | None:
         """Returns the host on the running loop; None where another running loop is served."""
@@ -399,7 +433,7 @@ class Engine:
         for callback in list(callbacks):
             try:
                 callback(info)
-            except Exception:
+            except (Exception, SystemExit):
                 _logger.exception("session %s: an %s callback failed", record.id, name)
 
     async def flush(self, record: SessionRecord) -> None:
@@ -417,3 +451,8 @@ class Engine:
         job = self._jobs.get(record)
         if job is not None:
             job.cancel()
+
+
+def _undo(producer: Producer) -> None:
+    """Ends a session whose code will never run: who began it was cancelled meanwhile."""
+    producer.close({"type": "session.cancelled"})

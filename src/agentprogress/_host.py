@@ -53,13 +53,14 @@ class _Task:
 
 
 class Host:
-    """Serves one registry on the loop it was made in.
+    """Serves one registry on one loop.
 
     Args:
         settings: the delivery interval.
         clock: all waiting goes through it.
         store: swept here.
         lost: called with a pending session whose time is over.
+        loop: the one that runs where it is made.
 
     Attributes:
         loop: where it runs.
@@ -76,8 +77,9 @@ class Host:
         clock: Clock,
         store: LocalSessions,
         lost: Callable[[SessionRecord], object],
+        loop: LoopRef,
     ) -> None:
-        self.loop = LoopRef()
+        self.loop = loop
         self.heartbeats = HeartbeatScheduler(settings, clock)
         self.members: dict[SubscriberBase, None] = {}
         self.leaving = False

@@ -261,7 +261,7 @@ class SessionRecord(SessionInputs):
     def _call_back(self, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except Exception:
+        except (Exception, SystemExit):  # the thread is the library's, or somebody else's request
             _logger.exception("session %s: an on_cancel callback failed", self.id)
 
     def supersede(self, successor: SessionRecord) -> None:

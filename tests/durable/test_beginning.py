@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +18,7 @@ from agentprogress.errors import (
 )
 from agentprogress.registry import engine_of
 
-from .kit import Site, messages
+from .kit import Site, messages, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -176,6 +178,37 @@ def test_a_process_runs_no_more_sessions_than_it_may(site: Sites) -> None:
     job.session(session_id="c")
     # Another process has room of its own.
     job.session(job.there, session_id="d")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("session_id", ["job", None])
+@async_test
+async def test_a_session_whose_task_is_cancelled_as_it_begins_does_not_run(
+    site: Sites, session_id: str | None
+) -> None:
+    job = site()
+    loop, left = asyncio.get_running_loop(), threading.Event()
+
+    async def handle() -> None:
+        try:
+            async with job.here.open(session_id=session_id):
+                raise AssertionError
+        finally:
+            left.set()
+
+    task = loop.create_task(handle())
+
+    def cancel() -> None:
+        loop.call_soon_threadsafe(task.cancel)
+        assert left.wait(10)
+
+    job.store.meanwhile("claim", cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await job.clock.advance(1)
+    (info,) = job.there.list()
+    assert info.status == "cancelled"
+    assert not replica_of(job.here, info.id).owned
 
 
 # Reserved, and never begun

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 
+import anyio
 import pytest
 
 from agentprogress import ProgressSession, SessionInfo, SessionRegistry
+from agentprogress.registry import engine_of
 
 from .kit import Site, Waiting, kill
 
@@ -192,7 +196,108 @@ async def test_a_session_is_resumed_by_the_callback_in_exactly_one_process(site:
     assert job.process().result("job") == "deployed"
 
 
+@async_test
+async def test_a_job_is_started_by_the_callback_though_its_loop_had_nothing_to_do(
+    site: Sites,
+) -> None:
+    job = site()
+
+    async def work(session: ProgressSession) -> object:
+        if session.answer is None:
+            session.suspend("Deploy?")
+        return session.answer
+
+    @job.here.on_answer
+    def go_on(info: SessionInfo) -> None:
+        job.here.start(work, session_id=info.id, existing="resume")
+
+    job.here.start(work, session_id="job")
+    await job.clock.advance(1)
+    assert engine_of(job.here).live_host() is None
+    (request,) = job.there.snapshot("job").requests
+    job.there.answer("job", request.request_id, "yes")
+    await job.clock.advance(1)
+    assert job.process().result("job") == "yes"
+
+
+def test_an_answer_is_told_though_the_loop_that_asked_is_over(site: Sites) -> None:
+    job = site()
+    told = answered(job.here)
+
+    async def work(session: ProgressSession) -> None:
+        session.suspend("Deploy?")
+
+    async def ask() -> None:
+        job.here.start(work, session_id="job")
+        await job.clock.advance(1)
+
+    anyio.run(ask)
+    (request,) = job.there.snapshot("job").requests
+    job.there.answer("job", request.request_id, "yes")
+    job.clock.advance_sync(1)
+    assert told == ["job"]
+
+
 # What a callback may do
+
+
+def test_a_callback_that_exits_ends_no_thread_of_the_library(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    sessions = [job.session(session_id=session_id) for session_id in ("a", "b")]
+    sessions[0].on_cancel(lambda: sys.exit(3))
+    job.here.on_end(lambda info: sys.exit(4))
+    for session_id in ("a", "b"):
+        job.there.cancel(session_id)
+        job.clock.settle_sync()
+    assert sessions[1].cancel_requested
+    for session_id in ("c", "d"):
+        with job.here.open(session_id=session_id):
+            pass
+        job.clock.settle_sync()
+    told = [each.getMessage() for each in caplog.records]
+    assert ["on_cancel" in each for each in told] == [True, False, False]
+    assert ["on_end" in each for each in told] == [False, True, True]
+
+
+def test_a_registry_is_left_though_a_callback_does_not_return(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site(close_flush_timeout=5)
+    go_on = threading.Event()
+    callers: list[str] = []
+
+    @job.here.on_end
+    def hang(info: SessionInfo) -> None:
+        callers.append(threading.current_thread().name)
+        job.clock.wait_in_thread(go_on, None)
+
+    def leave() -> None:
+        with job.here:
+            for _ in range(2):
+                with job.here.open():
+                    pass
+
+    with Waiting(job.clock, leave) as leaving:
+        job.clock.advance_sync(4)
+        assert leaving.ended is None
+        job.clock.advance_sync(2)
+        assert leaving.ended == 5
+    assert "does not return" in caplog.records[-1].getMessage()
+    go_on.set()
+    job.clock.settle_sync()
+    assert callers == ["agentprogress callbacks"] * 2
+
+
+def test_a_registry_is_left_when_its_callbacks_have_returned(site: Sites) -> None:
+    job = site()
+    told = ends(job)
+    with job.here:
+        for _ in range(3):
+            with job.here.open():
+                pass
+    assert told == [("here", "completed")] * 3
 
 
 def test_the_end_of_one_session_may_begin_the_next(site: Sites) -> None:

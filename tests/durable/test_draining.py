@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import anyio
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress._engine import OnShutdown
+from agentprogress._wakeup import LoopRef
 from agentprogress.errors import Draining
 
 from .kit import Site
@@ -52,6 +55,35 @@ async def test_nothing_new_is_taken_while_it_drains(site: Sites) -> None:
         job.session()
     with pytest.raises(Draining):
         await job.here.reserve(session_id="job")
+
+
+@pytest.mark.parametrize(("on_shutdown", "status"), [("fail", "failed"), ("detach", "running")])
+async def test_what_was_about_to_begin_is_left_with_the_rest(
+    site: Sites, on_shutdown: OnShutdown, status: str
+) -> None:
+    job = site(lease_ttl=30)
+    leaving = job.process(on_shutdown=on_shutdown)
+    loop, claiming, drained = LoopRef(), anyio.Event(), threading.Event()
+
+    async def begin() -> None:
+        with pytest.raises(Draining):
+            async with leaving.open(session_id="job"):
+                raise AssertionError
+
+    def claim() -> None:
+        loop.call_soon(claiming.set)
+        assert drained.wait(10)
+
+    job.store.meanwhile("claim", claim)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin)
+        await claiming.wait()
+        await leaving.drain()
+        drained.set()
+    await job.clock.advance(31)
+    stored = job.store.there("job")
+    assert stored.status == status
+    assert (stored.lease_left or 0) <= 0
 
 
 async def test_jobs_are_cancelled_and_their_end_is_stored(site: Sites) -> None:

@@ -238,7 +238,6 @@ class Control:
         answer = self._once(replica, f"told:{request_id}", None, (SessionStatus.WAITING,))
         if not isinstance(answer, Appended) or answer.repeated:
             return
-        host = self._engine.live_host()
 
         async def call_back() -> None:
             self._engine.answered(replica)
@@ -247,7 +246,4 @@ class Control:
             self._sessions.call_back(lambda: self._engine.answered(replica))
 
         # In a task, so that it may start the job that goes on.
-        if host is None or not host.loop.call_soon(
-            lambda: host.start_soon(call_back, abandon=elsewhere)
-        ):
-            elsewhere()
+        self._engine.run_in_loop(call_back, elsewhere)

@@ -169,8 +169,28 @@ class DurableSessions(Backing):
                 self.reachability.worked()
                 return
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Has something done that may wait for the store, while the event loop goes on."""
+    async def run(
+        self, function: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None
+    ) -> T:
+        """Has something done that may wait for the store, while the event loop goes on.
+
+        Args:
+            function: what may wait.
+            args: its arguments.
+            undo: called with what came of it when nobody waits for that any more: asyncio cancels
+                a task, but not what a thread does for it.
+        """
+        made: deque[T] = deque()
+        abandoned = threading.Event()
+
+        def undo_it() -> None:
+            # Whoever takes it out does it, be it the thread or the task.
+            while undo is not None and abandoned.is_set() and made:
+                try:
+                    undo(made.pop())
+                except IndexError:
+                    return
+
         here = LoopRef()
         if self._limiter is None or not self._limiter[0].same(here):
             self._limiter = here, anyio.CapacityLimiter(_READERS)
@@ -180,9 +200,17 @@ class DurableSessions(Backing):
             def work() -> T:
                 with self.clock.at_work():
                     until_begun.close()
-                    return function(*args)
+                    result = function(*args)
+                    made.append(result)
+                    undo_it()
+                    return result
 
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
+            try:
+                return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
+            except BaseException:
+                abandoned.set()
+                undo_it()
+                raise
 
     def delete(self, record: SessionRecord) -> None:
         assert isinstance(record, Replica)
@@ -295,7 +323,7 @@ class DurableSessions(Backing):
         self.committer.touch(replica, urgent=urgent)
 
     def resolved(self, replica: Replica, request_id: str) -> None:
-        if self.engine.on_answer:
+        if self.engine.on_answer and not self.engine.draining:
             self.committer.run_soon(lambda: self._control.tell_answered(replica, request_id))
 
     def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
@@ -321,6 +349,17 @@ class DurableSessions(Backing):
     def _call_all_back(self) -> None:
         while self._callbacks:
             self._callbacks.popleft()()
+
+    def _finish_callbacks(self, deadline: float) -> None:
+        """Waits for callbacks to return; what is not called by then is called when it can be."""
+        if not self._caller.running:
+            return
+        done = threading.Event()
+        self.call_back(done.set)
+        self.clock.wait_in_thread(done, deadline)
+        self._caller.stop(0 if not done.is_set() else max(0.0, deadline - self.clock.monotonic()))
+        if not done.is_set():
+            _logger.warning("A callback of the application does not return; nobody waits for it.")
 
     # Until it is stored
 
@@ -396,8 +435,8 @@ class DurableSessions(Backing):
             self.stored_sync(replica, left())
         # A thread that waits for the store itself is not waited for: it is a daemon.
         self.committer.worker.stop(left())
-        self._caller.stop(left())
-        self._call_all_back()
+        self._finish_callbacks(deadline)
+        self.committer.worker.stop(left())  # callbacks may have written something
         self.listening.stop(left())
         self.store.close()
 
