@@ -44,6 +44,7 @@ class Watched(MemoryStore):
         cuts: so many calls of `append` do what they are to do and never answer.
         cut_claims: the same for `claim`.
         refuses: by id, why every append to a session is refused.
+        litter: so many things more have to be swept.
         read_only: whoever writes is told that it cannot be reached, and everybody else is answered.
         unfit: whoever connects is told that its settings are wrong.
     """
@@ -58,6 +59,7 @@ class Watched(MemoryStore):
         self.cuts = 0
         self.cut_claims = 0
         self.refuses: dict[str, Refusal] = {}
+        self.litter = 0
         self.read_only = False
         self.unfit = False
         self._meanwhile: dict[str, Callable[[], object]] = {}
@@ -118,6 +120,11 @@ class Watched(MemoryStore):
         self._interrupted("renew")
         self.renewed.append(leases)
         return super().renew(leases)
+
+    def sweep(self, most: int) -> int:
+        swept = min(self.litter, most)
+        self.litter -= swept
+        return swept + super().sweep(most - swept)
 
     def there(self, session_id: str) -> Stored:
         """Returns what it knows of a session."""

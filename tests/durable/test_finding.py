@@ -293,3 +293,17 @@ def test_a_deleted_id_may_be_restarted(site: Sites) -> None:
     with job.here.open(session_id="job", existing="restart") as session:
         assert session.attempt == 2
     assert job.there.get("job").status == "completed"
+
+
+# What has expired
+
+
+def test_what_has_expired_is_swept_little_by_little_until_nothing_is_left(site: Sites) -> None:
+    job = site(lease_ttl=30, max_sweep=1)
+    job.session()
+    job.clock.settle_sync()
+    job.store.litter = 20
+    job.clock.advance_sync(10)
+    assert job.store.litter >= 18
+    job.clock.advance_sync(5)
+    assert job.store.litter == 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from agentprogress._core.states import SessionStatus
-from agentprogress.abc import Appended, Trim
+from agentprogress.abc import Appended, Position, Trim
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing import ManualClock
 from agentprogress.testing._store_case import EPOCH, append, claim, ending, event
@@ -126,4 +127,27 @@ def test_a_session_that_is_refreshed_stays_and_costs_the_sweep_one_look(case: Ca
     connection.close()
     case.clock.jump(11)
     assert case.store.find("s") is None
-    assert case.store.sweep(100) == 1
+    assert case.store.sweep(100)
+
+
+@pytest.mark.parametrize(("size_bytes", "at_once"), [(10, 100), (60_000, 7)])
+def test_a_sweep_removes_a_long_history_in_small_transactions(
+    case: Case, size_bytes: int, at_once: int
+) -> None:
+    assert case.store.claim(claim())
+    entries = [b"x" * size_bytes] * 150
+    last = append(*entries, status=SessionStatus.COMPLETED, ending=ending(history_ttl=1))
+    case.store.append([last])
+    case.clock.jump(2)
+    connection = sqlite3.connect(case.path)
+    left = [150]
+    while left[-1]:
+        assert 0 < case.store.sweep(100) <= 100
+        left += connection.execute("SELECT count(*) FROM events").fetchone()
+        [log] = case.store.read([Position("s")])
+        assert log is not None
+        assert (log.first, log.base) == (151, b'{"state":1}')
+    connection.close()
+    assert max(before - after for before, after in pairwise(left)) == at_once
+    case.sweep_all()
+    assert case.store.sweep(100) == 0

@@ -43,6 +43,8 @@ _ESSENTIAL_AT = 4
 _PATIENCE = 4
 # Seconds for which a session rests that cannot be served.
 _REST = 1.0
+# Seconds between two sweeps while there is something to remove: others write meanwhile.
+_SWEEP_INTERVAL = 0.1
 
 
 class Committer:
@@ -65,7 +67,7 @@ class Committer:
         self._ticks: list[tuple[float, int, Replica]] = []
         self._order = itertools.count()
         self._errands: deque[Callable[[], object]] = deque()
-        self._renew_at = self._commit_at = -inf
+        self._renew_at = self._sweep_at = self._commit_at = -inf
         self._urgent = False
         self._loops = LoopWatch(self._clock, self._settings.lease_ttl)
         # Overdue sessions, with their stamp and since when this process has seen it.
@@ -115,7 +117,7 @@ class Committer:
         if self._ready or self._errands:
             return self._commit_at
         next_tick = self._ticks[0][0] if self._ticks else inf
-        return min(max(next_tick, self._commit_at), self._renew_at)
+        return min(max(next_tick, self._commit_at), self._renew_at, self._sweep_at)
 
     def _commit(self, now: float) -> None:
         batch = self._gather(now)
@@ -268,15 +270,22 @@ class Committer:
 
     def _look_after(self, now: float) -> None:
         if now < self._renew_at:
+            if now >= self._sweep_at:
+                self._sweep(now)
             return
         # Before the calls: a store that is slow is not asked more often.
         self._renew_at = now + self._settings.lease_ttl / _RENEWALS
         self._renew()
         self._find_lost(now)
-        self._store.sweep(self._settings.max_sweep)
+        self._sweep(now)
         if not self._sessions.waiting:
             # Nobody writes anything that could show that the store takes it again.
             self._reachability.worked(writing=True)
+
+    def _sweep(self, now: float) -> None:
+        self._sweep_at = inf  # until the next renewal
+        if self._store.sweep(self._settings.max_sweep):
+            self._sweep_at = now + _SWEEP_INTERVAL
 
     def _renew(self) -> None:
         owned = [

@@ -94,8 +94,8 @@ class Claim:
         epoch: 10 letters or digits that name the log, never used before for another log of this id.
         status: its state from now on; never an ended one.
         attempt: 1 for the first run, one more for each restart.
-        fence: the number of the owner, one more for each new one; 0 where the session is pending and
-            has had none.
+        fence: the number of the owner, one more for each new one; 0 where there has been none, as
+            for a pending session.
         owner: whose session it is, for `Store.list`; None: nobody's. Any text.
         created: when it was created, in seconds since 1970-01-01 UTC on the claiming process's
             clock; the order of `Store.list`.

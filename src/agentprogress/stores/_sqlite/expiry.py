@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .rows import COLUMNS, Row, forget, next_change, remove, row_of
+from .rows import COLUMNS, Row, forget, next_change, row_of
 
 __all__ = ["delete_ended", "give_back", "sweep_expired"]
 
@@ -16,9 +16,15 @@ _GIVEN_BACK_PAGES = 1_000
 _WAL_BYTES = 32 * 1024 * 1024
 _CHECKPOINT_TIMEOUT_MS = 100
 
+# What is larger than this costs a sweep as much as several small rows: it takes as many pages.
+_PAGE_BYTES = 4096
+
 _DUE = f"SELECT {COLUMNS} FROM sessions WHERE due <= ? ORDER BY due LIMIT ?"
 _MOVED_ON = "UPDATE sessions SET due = ? WHERE key = ?"
-_EVENTS_GO = "DELETE FROM events WHERE session = ?"
+_GONE = "DELETE FROM sessions WHERE key = ?"
+_EVENT_SIZES = "SELECT seq, length(data) FROM events WHERE session = ? ORDER BY seq LIMIT ?"
+_EVENTS_GO = "DELETE FROM events WHERE session = ? AND seq <= ?"
+_BLOB_SIZES = "SELECT length(data) FROM blobs WHERE session = ?"
 _BASE_GOES = "DELETE FROM blobs WHERE session = ? AND kind = 'base'"
 _DELETED = (
     "UPDATE sessions SET history_until = :now, result_until = :now, expires = :expires, "
@@ -27,14 +33,26 @@ _DELETED = (
 
 
 def sweep_expired(db: sqlite3.Connection, most: int, now: float) -> int:
-    """Removes parts of sessions whose time is over; returns how many."""
+    """Removes what has expired, in one transaction that is short however much that is.
+
+    Args:
+        db: in a transaction.
+        most: at most so many rows, or so many pages where rows are larger.
+        now: on the store's clock.
+
+    Returns:
+        How many that were; 0 when nothing is left.
+    """
     swept = 0
     while swept < most:
         rows = db.execute(_DUE, (now, most - swept)).fetchall()
         if not rows:
             break
-        swept += sum(_sweep(db, Row._make(row), now) for row in rows)
-    return swept
+        for row in map(Row._make, rows):
+            swept += _sweep(db, row, now, most - swept)
+            if swept >= most:
+                break
+    return min(swept, most)
 
 
 def delete_ended(db: sqlite3.Connection, session_id: str, ttl: float, now: float) -> bool:
@@ -63,15 +81,39 @@ def give_back(db: sqlite3.Connection, wal_bytes: int) -> None:
             db.execute(f"PRAGMA busy_timeout = {before}")
 
 
-def _sweep(db: sqlite3.Connection, row: Row, now: float) -> bool:
-    """Removes what has expired of one session; False when it was refreshed meanwhile."""
-    if row.expires <= now:
-        remove(db, row.id)
-        return True
-    if row.gone(now):
+def _sweep(db: sqlite3.Connection, row: Row, now: float, most: int) -> int:
+    """Removes what has expired of one session; returns what that has cost."""
+    whole = row.expires <= now or row.gone(now)
+    if not whole and not row.without_events(now):
+        # It was refreshed since.
+        db.execute(_MOVED_ON, (row.due(now), row.key))
+        return 0
+    cost = _remove_events(db, row.key, most)
+    if cost >= most:
+        return cost  # it stays due
+    if whole:
+        cost += sum(_cost(size) for (size,) in db.execute(_BLOB_SIZES, (row.key,)))
         forget(db, row.key)
-    elif row.without_events(now):
-        db.execute(_EVENTS_GO, (row.key,))
+    else:
         db.execute(_BASE_GOES, (row.key,))
-    db.execute(_MOVED_ON, (row.due(now), row.key))
-    return row.without_events(now)
+    if row.expires <= now:
+        db.execute(_GONE, (row.key,))
+    else:
+        db.execute(_MOVED_ON, (row.due(now), row.key))
+    return cost + 1
+
+
+def _remove_events(db: sqlite3.Connection, key: int, most: int) -> int:
+    """Removes the first events of a session until they have cost so much; returns what they did."""
+    cost = last = 0
+    for seq, size in db.execute(_EVENT_SIZES, (key, most)).fetchall():
+        cost, last = cost + _cost(size), seq
+        if cost >= most:
+            break
+    if last:
+        db.execute(_EVENTS_GO, (key, last))
+    return cost
+
+
+def _cost(size_bytes: int) -> int:
+    return 1 + size_bytes // _PAGE_BYTES
