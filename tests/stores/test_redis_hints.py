@@ -41,12 +41,17 @@ class Slow:
         store._calls = self
         store._index = Index(store._keys, self)
         self.is_slow = False
+        self.in_between: Callable[[], object] | None = None
 
     def run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
         self.calls += bool(commands)  # nobody is asked for nothing
         if self.is_slow and [each.script for each in commands] == ["index"]:
             self._left.append(commands)
             return [1]
+        if first is not None and self.in_between is not None:
+            self._server.run([first])
+            self.in_between()
+            return self._server.run(commands)
         return self._server.run(commands, first=first)
 
     def go_on(self) -> None:
@@ -91,16 +96,18 @@ def test_a_renewal_that_is_refused_hides_nobody(make_store: MakeStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [append(event(1), status=SessionStatus.WAITING, lease=0.0), last()]
+    "change", [None, append(event(1), status=SessionStatus.WAITING, lease=0.0), last()]
 )
 def test_a_change_whose_writer_was_held_up_hides_nobody_who_came_later(
-    make_store: MakeStore, change: Append
+    make_store: MakeStore, change: Append | None
 ) -> None:
     store, slow = make_store()
     other, _ = make_store()
+    slow.is_slow = change is None
     assert store.claim(claim())
     slow.is_slow = True
-    store.append([change])
+    if change is not None:
+        store.append([change])
     found = other.find("s")
     assert found is not None
     epoch = NEXT_EPOCH if found.status.ended else EPOCH
@@ -144,7 +151,17 @@ def test_a_look_that_was_held_up_hides_nobody_who_came_later_and_died(
     assert overdue(make_store()[0]) == ["s"]
 
 
-def test_tombstones_hide_nobody(make_store: MakeStore) -> None:
+def test_a_look_right_before_a_lease_begins_does_not_hide_its_end(make_store: MakeStore) -> None:
+    store, slow = make_store()
+    assert store.claim(claim(lease=0.0))
+    store.append([append(status=SessionStatus.WAITING, lease=0.0)])
+    other, _ = make_store()
+    slow.in_between = lambda: overdue(other)
+    store.append([append(status=SessionStatus.RUNNING, lease=0.000_001)])
+    assert overdue(other) == ["s"]
+
+
+def test_tombstones_hide_nobody(engine: Engine, make_store: MakeStore) -> None:
     store, _ = make_store()
     for number in range(128):
         assert store.claim(claim(f"gone{number}", lease=0.0))
@@ -152,6 +169,8 @@ def test_tombstones_hide_nobody(make_store: MakeStore) -> None:
     store.append([last(f"gone{number}", **at_once) for number in range(128)])
     assert store.claim(claim("late", lease=0.0))
     assert overdue(store) == ["late"]
+    with engine.client() as client:
+        assert client.zcard(_DUE) == 1
 
 
 def test_a_sweep_asks_nothing_of_those_that_live(make_store: MakeStore) -> None:

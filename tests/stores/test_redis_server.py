@@ -60,6 +60,9 @@ def test_appends_to_one_log_are_never_on_their_way_together() -> None:
     # Where the first failed and the second did not, doing both again would turn their order round.
     appends = [append(session_id=each) for each in "abacab"]
     assert [*_in_turns(appends)] == [[0, 1, 3], [2, 5], [4]]
+    # Those with a lease wait for more than the others do.
+    appends = [append(session_id=each, lease=9.0 if each == "b" else None) for each in "aabb"]
+    assert [*_in_turns(appends)] == [[0], [2], [1], [3]]
 
 
 def test_a_restart_with_its_data_loses_nothing(

@@ -325,6 +325,14 @@ class RefusalTests(StoreCase):
         answer = self.add(store, append(event(2), once="key", mark="yes"))
         assert (answer.repeated, answer.mark) == (False, "yes")
 
+    def test_a_mark_without_a_key_is_not_remembered(self, store: Store) -> None:
+        self.begin(store)
+        wanted = append(event(1), producer_id="p", producer_seq=1, mark="no")
+        assert [self.add(store, wanted) for _ in range(2)] == [
+            Appended(1, 1),
+            Appended(1, 1, repeated=True),
+        ]
+
     def test_claims_that_are_not_granted_leave_no_trace(self, store: Store) -> None:
         self.begin(store)
         self.add(store, append(*events(2)))
