@@ -118,6 +118,22 @@ def test_a_change_whose_writer_was_held_up_hides_nobody_who_came_later(
     assert overdue(other) == ["s"]
 
 
+def test_a_deletion_whose_writer_was_held_up_hides_nobody_who_came_later(
+    make_store: MakeStore,
+) -> None:
+    store, slow = make_store()
+    other, _ = make_store()
+    assert store.claim(claim())
+    store.append([last()])
+    slow.is_slow = True
+    assert store.delete("s", LONG)
+    found = other.find("s")
+    assert found is not None
+    assert other.claim(claim(expected=expected(found), epoch=NEXT_EPOCH, fence=2, lease=0.0))
+    slow.go_on()
+    assert overdue(other) == ["s"]
+
+
 def test_who_came_later_is_not_forgotten_with_an_end_that_was_told_late(
     engine: Engine, make_store: MakeStore
 ) -> None:

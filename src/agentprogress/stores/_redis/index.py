@@ -83,12 +83,11 @@ class Index:
     def after(self, appends: Sequence[Append]) -> list[IndexEdit]:
         """What has changed by appends that were done.
 
-        Whether there is time to look is not said: that finds out who looks. An end says when the
-        session goes, where that has not started over since.
+        Whether there is time to look is not said: that finds out who looks.
         """
         live = self.live([each.session_id for each in appends if each.ending is None])
-        ends: list[IndexEdit] = [
-            ("ends", each.session_id, each.epoch, 1_000 * milliseconds(each.ending.result_ttl))
+        ends = [
+            self.ends(each.session_id, each.epoch, each.ending.result_ttl)
             for each in appends
             if each.ending is not None
         ]
@@ -99,6 +98,11 @@ class Index:
         return [
             self.look(each.session_id, microseconds(each.lease)) for each in appends if each.lease
         ]
+
+    @staticmethod
+    def ends(session_id: str, epoch: str, ttl: float) -> IndexEdit:
+        """It goes in so many seconds, where it has not started over since."""
+        return ("ends", session_id, epoch, 1_000 * milliseconds(ttl))
 
     @staticmethod
     def look(session_id: str, wait: int) -> IndexEdit:
@@ -121,7 +125,7 @@ class Index:
         return ("put", claim.session_id, b"", wait, ttl, claim.epoch, *names)
 
     @staticmethod
-    def drop(session_id: str, seen: bytes = b"") -> IndexEdit:
+    def drop(session_id: str, seen: bytes) -> IndexEdit:
         """It is gone."""
         return ("drop", session_id, seen)
 

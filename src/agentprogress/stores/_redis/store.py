@@ -77,9 +77,10 @@ class ScriptedStore(Store):
 
     def delete(self, session_id: str, ttl: float) -> bool:
         arguments = (self._keys.channel(session_id), milliseconds(ttl))
-        if self._run([Command("delete", self._keys.of(session_id), arguments)]) != [1]:
+        [epoch] = self._run([Command("delete", self._keys.of(session_id), arguments)])
+        if not isinstance(epoch, bytes):
             return False
-        self._index.write([self._index.drop(session_id)])
+        self._index.write([self._index.ends(session_id, epoch.decode(), 0.0)])
         return True
 
     # Many sessions

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- Leaves a tombstone of an ended session. ARGV: channel, its ttl (milliseconds). Answers 1 or 0.
+-- Leaves a tombstone of an ended session. ARGV: channel, its ttl (milliseconds). Answers its epoch, or
+-- nothing when none has ended.
 
 local channel, ttl = unpack(ARGV)
 local meta = load()
 if not meta or not meta.ended or meta.gone then
-  return 0
+  return false
 end
 redis.call('DEL', unpack(KEYS))
 redis.call('HSET', META, 'epoch', meta.epoch, 'status', meta.status, 'attempt', meta.attempt,
@@ -15,4 +16,4 @@ if meta.owner then
 end
 redis.call('PEXPIRE', META, ttl)
 wake(channel, '')
-return 1
+return meta.epoch

@@ -9,8 +9,8 @@
 --   move id seen time ends                   look then; it goes at `ends`, or if that is empty: live
 --   put id seen time ttl epoch name owners   list it, live; look then, if nothing was seen as `look`
 --   drop id seen                             forget it
--- Where `seen` is not empty, it is the time that was found in `due`: nothing is done when there is
--- another one by now.
+-- `seen` is the time that was found in `due`: nothing is done when there is another one by now. `move`
+-- and `put` may come without: empty.
 
 local DUE, LIVES, ENTRIES, ORDER = unpack(KEYS)
 -- What is left out by a process that tells of the same session all the time; see _redis/index.py.
@@ -118,7 +118,7 @@ local act = {
     return 7
   end,
   drop = function(id, seen)
-    if unchanged(id, seen) then
+    if (redis.call('ZSCORE', DUE, id) or '') == seen then
       redis.call('ZREM', DUE, id)
       redis.call('ZREM', LIVES, id)
       unlist(id)
