@@ -168,7 +168,7 @@ class MemoryStore(Store):
 
     def listen(self) -> Listener:
         with self._lock:
-            listener = MemoryListener(self._clock, self._check, self._listeners.remove)
+            listener = MemoryListener(self._clock, self._check, self._forget)
             self._listeners.append(listener)
             return listener
 
@@ -268,6 +268,10 @@ class MemoryStore(Store):
         if session.stalled != stalled:
             self._wake(lease.session_id)
         return True
+
+    def _forget(self, listener: MemoryListener) -> None:
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each is not listener]
 
     def _wake(self, session_id: str, head: str = "") -> None:
         if self.silent:

@@ -201,17 +201,27 @@ def seen(store: Store, session_id: str = "s") -> tuple[object, ...]:
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Runs each job in a thread, all from one moment; returns what they return, in their order."""
+    """Runs each job in a thread, all from one moment; returns what they return, in their order.
+
+    Raises what the first of them raises.
+    """
     start = threading.Barrier(len(jobs))
     done: dict[int, T] = {}
+    failed: list[BaseException] = []
 
     def run(number: int, job: Callable[[], T]) -> None:
-        start.wait(_WITHIN)
-        done[number] = job()
+        try:
+            start.wait(_WITHIN)
+            done[number] = job()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            failed.append(error)
 
     threads = [threading.Thread(target=run, args=each, daemon=True) for each in enumerate(jobs)]
     for each in threads:
         each.start()
     for each in threads:
         each.join(_WITHIN)
+    if failed:
+        raise failed[0]
+    assert len(done) == len(jobs), "A job does not come to an end."
     return [done[number] for number in range(len(jobs))]

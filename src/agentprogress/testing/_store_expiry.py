@@ -17,6 +17,7 @@ from ._store_case import (
     SOON,
     StoreCase,
     append,
+    claim,
     event,
     events,
     expected,
@@ -64,11 +65,20 @@ class ExpiryTests(StoreCase):
         assert (self.found(store, "soon").head, self.found(store, "soon").oldest) == (0, 1)
         assert self.add(store, late).first == 1
 
-    def test_claims_appends_and_renewals_refresh_it(self, store: Store) -> None:
-        for session_id in ("claimed", "appended", "renewed", "cut", "none"):
+    def test_claims_appends_and_renewals_refresh_it_and_what_is_not_done_does_not(
+        self, store: Store
+    ) -> None:
+        refreshed = ("claimed", "appended", "renewed", "cut")
+        left = ("none", "repeated", "refused", "not renewed", "not claimed")
+        counted = {"producer_id": "p", "producer_seq": 1}
+        for session_id in refreshed + left:
             self.begin(store, session_id, ttl=_WHILE)
-            self.add(store, append(*events(2), session_id=session_id))
+            self.add(store, append(*events(2), session_id=session_id, **counted))
         self.pass_time(store, _PART)
+        assert self.add(store, append(session_id="repeated", **counted)).repeated
+        self.refused(store, append(event(3), session_id="refused", at_head=7))
+        assert store.renew([session_lease(session_id="not renewed", fence=2)]) == [False]
+        assert not store.claim(claim("not claimed", ttl=_WHILE))
         there = expected(self.found(store, "claimed"))
         self.begin(store, "claimed", expected=there, fence=2, ttl=_WHILE)
         self.add(store, append(session_id="appended", once="key"))
@@ -76,13 +86,13 @@ class ExpiryTests(StoreCase):
         assert store.trim(Trim("cut", EPOCH, 1, 1, b"base"))
         self.add(store, append(event(3), session_id="cut"))
         self.pass_time(store, _PART)
-        for session_id in ("claimed", "appended", "renewed", "cut"):
+        for session_id in refreshed:
             [log] = store.read([Position(session_id)])
             assert log is not None
             assert log.session.details
             assert len(log.entries) == 2
             assert log.base == (b"base" if session_id == "cut" else None)
-        assert self.gone(store, "none")
+        assert [each for each in left if not self.gone(store, each)] == []
 
     def test_a_claim_sets_how_long_it_lives(self, store: Store) -> None:
         for session_id, before, since in (("longer", SOON, LONG), ("shorter", LONG, SOON)):

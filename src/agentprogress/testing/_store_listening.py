@@ -44,14 +44,25 @@ class ListenTests(StoreCase):
     def woken(self, listener: Listener, session_id: str) -> Mapping[str, str] | None:
         """Waits until one is woken; returns all who were, None where they cannot be told."""
         woken: dict[str, str] = {}
-        for _ in range(100):
-            found = listener.wait(_PATIENCE)
-            if found is None:
-                return None
-            woken |= found
-            if session_id in woken:
-                return woken
-        raise AssertionError(f"{session_id} was not woken.")
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            listener.interrupt()
+
+        # The listener's own time may stand still.
+        timer = threading.Timer(_PATIENCE, give_up)
+        timer.start()
+        try:
+            while session_id not in woken:
+                found = listener.wait(LONG)
+                if found is None:
+                    return None
+                woken |= found
+                assert session_id in woken or not late.is_set(), f"{session_id} was not woken."
+        finally:
+            timer.cancel()
+        return woken
 
     def test_an_append_wakes(self, store: Store, listener: Listener) -> None:
         self.add(store, append(*events(3), session_id="a"))
@@ -158,6 +169,11 @@ class ListenTests(StoreCase):
         listener.follow(["a"])
         assert not listener.wait(0)
         listener.close()
+
+    def test_a_listener_may_be_closed_twice(self, store: Store, listener: Listener) -> None:
+        listener.close()
+        listener.close()
+        self.add(store, append(event(1), session_id="a"))
 
     def test_an_interrupt_ends_a_wait_that_has_not_begun(self, listener: Listener) -> None:
         listener.interrupt()

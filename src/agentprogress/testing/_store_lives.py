@@ -281,6 +281,15 @@ class LeaseTests(StoreCase):
             assert self.overdue(store, most, statuses={_RUNNING}) == ["running"]
         assert self.overdue(store, statuses=()) == []
 
+    def test_a_renewal_that_is_refused_leaves_the_lease_as_it_is(self, store: Store) -> None:
+        self.begin(store, lease=SOON)
+        wrong = [session_lease(fence=2), session_lease(epoch=NEXT_EPOCH)]
+        assert store.renew(wrong) == [False, False]
+        self.pass_time(store, PAST_SOON)
+        assert self.overdue(store) == ["s"]
+        assert store.renew(wrong) == [False, False]
+        assert self.overdue(store) == ["s"]
+
     def test_the_longest_overdue_come_first(self, store: Store) -> None:
         for session_id, lease in (("b", 0.02), ("c", 0.03), ("a", 0.01)):
             self.begin(store, session_id)

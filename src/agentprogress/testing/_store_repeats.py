@@ -154,6 +154,12 @@ class RepeatTests(StoreCase):
         again = self.again(store, append(event(4), once="key", mark="late"))
         assert again == Appended(answer.first, 3, repeated=True, mark="there")
 
+    def test_a_mark_without_a_key_is_not_kept(self, store: Store) -> None:
+        self.begin(store)
+        wanted = _counted(1, event(1), mark="mark")
+        assert self.add(store, wanted) == Appended(1, 1)
+        assert self.again(store, wanted) == Appended(1, 1, repeated=True)
+
     def test_a_key_and_a_count_go_together(self, store: Store) -> None:
         self.begin(store)
         wanted = _counted(1, event(1), once="key", mark="mine")
