@@ -18,7 +18,7 @@ class TestSQLiteStore(StoreTests):
         self.clock, self.path = ManualClock(), tmp_path / "progress.db"
 
     def make_store(self) -> Store:
-        return SQLiteStore(self.path, wall=self.clock.wall)
+        return SQLiteStore(self.path, clock=self.clock)
 
     def connect_again(self, store: Store) -> Store:
         return self.make_store()
@@ -34,7 +34,7 @@ class SQLiteMachine(StoreMachine):
 
     def connect_again(self, store: Store | None) -> Store:
         path = Path(self.folder.name) / "progress.db"
-        return SQLiteStore(path, wall=self.clock.wall)
+        return SQLiteStore(path, clock=self.clock)
 
     def pass_time(self, store: Store, seconds: float) -> None:
         self.clock.jump(seconds)

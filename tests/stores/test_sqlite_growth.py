@@ -24,7 +24,7 @@ class Case:
     def __init__(self, path: Path) -> None:
         self.clock = ManualClock()
         self.path = path
-        self.store = SQLiteStore(path, wall=self.clock.wall)
+        self.store = SQLiteStore(path, clock=self.clock)
 
     @property
     def size(self) -> int:

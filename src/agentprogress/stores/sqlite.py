@@ -7,14 +7,15 @@ machine. One call is one transaction, so many events cost one flush of the disk.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
+from .._clock import SystemClock
 from .._core.states import SessionStatus
 from ..abc import (
     Append,
     Appended,
     Claim,
+    Clock,
     Lease,
     Listener,
     Log,
@@ -49,7 +50,7 @@ class SQLiteStore(Store):
         self,
         path: str | os.PathLike[str],
         *,
-        wall: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         busy_timeout: float = 5.0,
         poll_interval: float = 0.05,
     ) -> None:
@@ -57,7 +58,7 @@ class SQLiteStore(Store):
 
         Args:
             path: its folder must exist; the file is made where it is missing.
-            wall: the store's clock, the same in all processes: seconds since 1970-01-01 UTC.
+            clock: its wall time is what leases and times to live are counted on, in all processes.
             busy_timeout: seconds to wait for another process that is writing.
             poll_interval: seconds between two looks for news of other processes.
 
@@ -70,7 +71,7 @@ class SQLiteStore(Store):
                 f"{name!r} is no file. For sessions in memory alone, leave store= out."
             )
         self._file = DatabaseFile(os.path.abspath(name), busy_timeout)
-        self._wall = wall
+        self._clock = SystemClock() if clock is None else clock
         self._poll_interval = poll_interval
 
     @classmethod
@@ -90,38 +91,38 @@ class SQLiteStore(Store):
 
     def find(self, session_id: str) -> Stored | None:
         with self._file.reading() as db:
-            return reading.find(db, session_id, self._wall())
+            return reading.find(db, session_id, self._clock.wall())
 
     def claim(self, claim: Claim) -> bool:
         with self._file.writing() as db:
-            return owning.claim(db, claim, self._wall())
+            return owning.claim(db, claim, self._clock.wall())
 
     def append(self, appends: Sequence[Append]) -> list[Appended | Refused]:
         if not appends:
             return []
         with self._file.writing() as db:
-            now, change = self._wall(), next_change(db)
+            now, change = self._clock.wall(), next_change(db)
             return [append_to_log(db, append, now, change) for append in appends]
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
         with self._file.reading() as db:
-            now = self._wall()
+            now = self._clock.wall()
             return [reading.log(db, position, now) for position in positions]
 
     def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
         with self._file.reading() as db:
-            now = self._wall()
+            now = self._clock.wall()
             return [reading.head(db, session_id, now) for session_id in session_ids]
 
     def trim(self, trim: Trim) -> bool:
         with self._file.writing() as db:
-            return owning.trim(db, trim, self._wall())
+            return owning.trim(db, trim, self._clock.wall())
 
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
         if not leases:
             return []
         with self._file.writing() as db:
-            now, change = self._wall(), next_change(db)
+            now, change = self._clock.wall(), next_change(db)
             return [owning.renew(db, lease, now, change) for lease in leases]
 
     def overdue(
@@ -131,26 +132,26 @@ class SQLiteStore(Store):
         statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
     ) -> list[Overdue]:
         with self._file.reading() as db:
-            return reading.overdue(db, most, statuses, self._wall())
+            return reading.overdue(db, most, statuses, self._clock.wall())
 
     def result(self, session_id: str) -> bytes | None:
         with self._file.reading() as db:
-            return reading.result(db, session_id, self._wall())
+            return reading.result(db, session_id, self._clock.wall())
 
     def delete(self, session_id: str, ttl: float) -> bool:
         with self._file.writing() as db:
-            return delete_ended(db, session_id, ttl, self._wall())
+            return delete_ended(db, session_id, ttl, self._clock.wall())
 
     def list(
         self, *, owner: str | None, status: str | None, limit: int, after: str | None
     ) -> list[Stored]:
         wanted = reading.Wanted(owner, status, limit, after)
         with self._file.reading() as db:
-            return reading.listed(db, wanted, self._wall())
+            return reading.listed(db, wanted, self._clock.wall())
 
     def sweep(self, most: int) -> int:
         with self._file.writing() as db:
-            swept = sweep_expired(db, most, self._wall())
+            swept = sweep_expired(db, most, self._clock.wall())
         with self._file.writer() as db:
             give_back(db, self._file.wal_bytes())
         return swept

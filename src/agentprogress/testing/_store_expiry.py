@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ class ExpiryTests(StoreCase):
     ) -> None:
         refreshed = ("claimed", "appended", "renewed", "cut")
         left = ("none", "repeated", "refused", "not renewed", "not claimed")
-        counted = {"producer_id": "p", "producer_seq": 1}
+        counted: dict[str, Any] = {"producer_id": "p", "producer_seq": 1}
         for session_id in refreshed + left:
             self.begin(store, session_id, ttl=_WHILE)
             self.add(store, append(*events(2), session_id=session_id, **counted))
