@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentprogress.stores._sqlite import expiry, listener
+from agentprogress.stores._sqlite import expiry, listener, owning, reading
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import claim
 
@@ -62,9 +62,18 @@ def test_heads_reads_nothing_but_rows(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "index"),
-    [(expiry._DUE, "sessions_due"), (listener._CHANGED, "sessions_change")],
+    [
+        (expiry._DUE, "sessions_due"),
+        (listener._CHANGED, "sessions_change"),
+        (reading._EVENTS, "autoindex_events"),
+        (owning._CUT, "autoindex_events"),
+        (expiry._EVENT_SIZES, "autoindex_events"),
+        (expiry._EVENTS_GO, "autoindex_events"),
+    ],
 )
-def test_what_is_due_or_new_is_found_by_an_index(path: Path, statement: str, index: str) -> None:
+def test_what_is_due_or_new_or_of_a_log_is_found_by_an_index(
+    path: Path, statement: str, index: str
+) -> None:
     store = SQLiteStore(path)
     store.connect()
     store.close()
