@@ -1,7 +1,7 @@
-"""The reference of what a store does, in dicts under one lock: right before anything else.
+"""The reference store: dicts under one lock, written to be right rather than fast.
 
-For tests, an application's too: registries of one process share it as processes share a server, on
-virtual time where they are given some, and it breaks on demand as servers do.
+For tests, also those of applications: registries of one process share it as processes share a
+server, on virtual time if it is given such a clock, and it fails on demand as servers do.
 """
 
 from __future__ import annotations
