@@ -71,7 +71,7 @@ class Endpoints:
         """Whether the process takes anybody in."""
         if self._engine.draining:
             return json_response(503, {"status": "draining"})
-        if not self._engine.store_available:
+        if not self._engine.backing.available:
             return json_response(503, {"status": "store_unavailable"})
         return json_response(200, {"status": "ok"})
 

@@ -9,13 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from . import errors
 from ._backing import Backing
-from ._block import SHUTDOWN, Job
+from ._block import Job
 from ._clock import Stamp, SystemClock
 from ._core.encode import Encoder, Redact
 from ._core.frames import retry_window
 from ._core.states import SessionStatus
 from ._describing import SessionOptions
-from ._durable.replica import Replica
 from ._durable.sessions import DurableSessions
 from ._flushing import Flushing
 from ._host import Host
@@ -51,7 +50,6 @@ class Engine:
         stamp: the present time for an event.
         local: what lives in this process alone, and what expires in it.
         backing: where the sessions live.
-        durable: the same, where that is a store.
         flushing: waiting until something is stored.
         shutdown: the end of all.
         on_shutdown: what becomes of a store's sessions that run here when the process shuts down.
@@ -82,9 +80,10 @@ class Engine:
         self.on_answer: list[Callable[[SessionInfo], object]] = []
         # Held while a session is created and while the host may change.
         self._lock = threading.RLock()
-        self.durable = None if store is None else DurableSessions(self, store)
-        self.backing: Backing = self.durable or InProcess(
-            self, self.local, self._lock, self._sweep_without_host
+        self.backing: Backing = (
+            InProcess(self, self.local, self._lock, self._sweep_without_host)
+            if store is None
+            else DurableSessions(self, store)
         )
         self.on_shutdown: OnShutdown = on_shutdown
         self.flushing = Flushing(self)
@@ -92,7 +91,6 @@ class Engine:
         self._host: Host | None = None
         self._jobs: dict[SessionRecord, Job] = {}
         self._jobless: Wakeup | None = None
-        self._dropped = 0
 
     # Sessions
 
@@ -100,26 +98,19 @@ class Engine:
         """Begins the session that the options describe; `open` and `start` end in it."""
         self.try_host()
         self._refuse_when_draining()
-        return self._begun(self.backing.begin(options))
+        return self._begun(self.backing.begin(options, LoopRef.current()))
 
     async def begin_here(self, options: SessionOptions) -> Producer:
         """`begin`, where an event loop has other things to do than to wait for a store."""
         self.try_host()
         self._refuse_when_draining()
-        if self.durable is None:
-            return self.begin(options)
-        return self._begun(await self.durable.run(self.backing.begin, options, undo=_undo))
+        backing = self.backing
+        return self._begun(await backing.run(backing.begin, options, LoopRef(), undo=_undo))
 
     def _begun(self, producer: Producer) -> Producer:
-        record = producer.record
-        if self.draining:  # it began meanwhile
-            if isinstance(record, Replica) and self.on_shutdown == "detach":
-                record.lose()
-            else:
-                producer.close(SHUTDOWN)
+        if self.draining:  # since it was asked for
+            self.backing.turn_away(producer, detach=self.on_shutdown == "detach")
             raise errors.Draining
-        if isinstance(record, Replica):
-            record.loop = LoopRef.current()
         return producer
 
     def reserve(self, options: SessionOptions) -> Producer:
@@ -131,13 +122,7 @@ class Engine:
         """`reserve`, where an event loop has other things to do."""
         self.try_host()
         self._refuse_when_draining()
-        return await self._ask(self.backing.reserve, options)
-
-    async def _ask(self, function: Callable[..., T], *args: Any) -> T:
-        """Calls what waits for a store where there is one."""
-        if self.durable is None:
-            return function(*args)
-        return await self.durable.run(function, *args)
+        return await self.backing.run(self.backing.reserve, options)
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
@@ -187,63 +172,27 @@ class Engine:
 
     async def result(self, record: SessionRecord) -> bytes | None:
         """Returns a session's encoded result, if it has one."""
-        return await self._ask(self.backing.result, record)
+        return await self.backing.run(self.backing.result, record)
 
     async def listed(
         self, owner: str | None, status: str | None, limit: int, after: str | None
     ) -> list[SessionInfo]:
         """Returns sessions in the order of their creation."""
-        return await self._ask(self.backing.listed, owner, status, limit, after)
+        return await self.backing.run(self.backing.listed, owner, status, limit, after)
 
     async def cancel(self, record: SessionRecord, reason: str | None, by: str | None) -> bool:
         """Asks a session to stop."""
-        return await self._ask(record.request_cancel, reason, by)
+        return await self.backing.run(record.request_cancel, reason, by)
 
     async def answer(
         self, record: SessionRecord, request_id: str, value: Any, by: str | None
     ) -> None:
         """Answers a question."""
-        await self._ask(record.answer, request_id, value, by)
+        await self.backing.run(record.answer, request_id, value, by)
 
     def delete(self, session_id: str) -> None:
         """Removes a session now; one that has not ended is cancelled first."""
         self.backing.delete(self.record(session_id))
-
-    @property
-    def dropped(self) -> int:
-        """Events that came too late or could not be encoded, of all sessions ever."""
-        before = self._dropped if self.durable is None else self.durable.replicas.dropped
-        return before + sum(record.dropped for record in self.backing.records())
-
-    @property
-    def waiting(self) -> int:
-        """Events that the store has still to take."""
-        return 0 if self.durable is None else self.durable.waiting
-
-    @property
-    def store_available(self) -> bool:
-        """False while the store cannot be reached."""
-        return self.durable is None or self.durable.reachability.down is None
-
-    async def connect(self) -> None:
-        """Makes sure that the store is there; see `DurableSessions.connect`."""
-        if self.durable is not None:
-            await self.durable.run(self.durable.connect)
-
-    def connect_sync(self) -> None:
-        """The same for code without an event loop."""
-        if self.durable is not None:
-            self.durable.connect()
-
-    async def stop(self) -> None:
-        """Ends the threads, when what waits for the store is there."""
-        if self.durable is not None:
-            await self.durable.run(self.durable.stop, self.settings.close_flush_timeout)
-
-    def stop_sync(self) -> None:
-        """The same for code without an event loop."""
-        if self.durable is not None:
-            self.durable.stop(self.settings.close_flush_timeout)
 
     # Following
 
@@ -273,8 +222,7 @@ class Engine:
                 raise TooManySubscribers("You follow this session too many times already.")
             host.take_in(subscriber)
             joined = record.join(subscriber, cursor)
-        if isinstance(record, Replica) and self.durable is not None:
-            self.durable.used(record)
+        self.backing.used(record)
         return joined
 
     def dismiss(self, subscriber: SubscriberBase) -> None:
@@ -283,8 +231,7 @@ class Engine:
         record.leave(subscriber)
         if self._host is not None:
             self._host.forget(subscriber)
-        if isinstance(record, Replica) and self.durable is not None:
-            self.durable.used(record)
+        self.backing.used(record)
 
     def retry_window(self) -> float:
         """Returns the seconds over which clients should spread their return."""
@@ -392,19 +339,14 @@ class Engine:
         self.local.account(record, size_bytes)
 
     def relieve(self) -> None:
-        if not self.local.crowded:
-            return
-        if self.durable is not None:
-            self.durable.replicas.relieve()
-        self.local.relieve()
+        if self.local.crowded:
+            self.backing.relieve()
 
     def transitioned(self, record: SessionRecord, status: SessionStatus) -> None:
         if status.ended:
             self.local.ended(record)
-            if self.durable is None:
-                self._tell(self.on_end, record, "on_end")
-            elif self.on_end:
-                self.durable.call_back(lambda: self._tell(self.on_end, record, "on_end"))
+            if self.on_end:
+                self.backing.tell_end(lambda: self._tell(self.on_end, record, "on_end"))
         elif status is SessionStatus.PENDING:
             self.local.expire_pending(record)
         else:
@@ -427,8 +369,6 @@ class Engine:
     def _tell(
         self, callbacks: list[Callable[[SessionInfo], object]], record: SessionRecord, name: str
     ) -> None:
-        if not callbacks:
-            return
         info = SessionInfo.of(record)
         for callback in list(callbacks):
             try:
@@ -447,7 +387,6 @@ class Engine:
         record.transition(lost, only=SessionStatus.PENDING)
 
     def _gone(self, record: SessionRecord) -> None:
-        self._dropped += record.dropped
         job = self._jobs.get(record)
         if job is not None:
             job.cancel()

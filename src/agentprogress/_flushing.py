@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ._durable.replica import Replica
+from ._backing import Waited
 from ._host import Host
 from ._record import SessionRecord
 from ._wakeup import LoopRef, Wakeup
@@ -36,13 +36,9 @@ class Flushing:
 
     async def flush(self, record: SessionRecord) -> None:
         """See `ProgressSession.flush`."""
-        durable = self._engine.durable
-        if durable is not None and isinstance(record, Replica):
-            seconds, before = self._settings.store_wait, record.given_up
-            done = await durable.stored(record, seconds)
-            _refuse_unstored(record, before, done=done, seconds=seconds)
-        else:
-            record.commit()
+        seconds = self._settings.store_wait
+        waited = await self._engine.backing.wait_stored(record, seconds)
+        _refuse_unstored(record, waited, seconds)
         # A producer that flushes now and then lets the loop go on, whether or not anybody follows.
         await anyio.lowlevel.checkpoint()
         host = self._engine.live_host()
@@ -73,13 +69,8 @@ class Flushing:
 
     def flush_sync(self, record: SessionRecord, timeout: float) -> None:
         """See `ProgressSession.flush_sync`."""
-        durable = self._engine.durable
-        if durable is not None and isinstance(record, Replica):
-            before = record.given_up
-            done = durable.stored_sync(record, timeout)
-            _refuse_unstored(record, before, done=done, seconds=timeout)
-        else:
-            record.commit()
+        waited = self._engine.backing.wait_stored_sync(record, timeout)
+        _refuse_unstored(record, waited, timeout)
         host = self._engine.live_host()
         if host is None or not record.subscribers:
             return
@@ -94,30 +85,26 @@ class Flushing:
 
     async def settle(self, record: SessionRecord) -> None:
         """Waits for a session's end to be stored; one that is not in time is told in the log."""
-        durable = self._engine.durable
-        if durable is not None and isinstance(record, Replica):
-            seconds = self._settings.close_flush_timeout
-            _tell_unstored(record, done=await durable.stored(record, seconds), seconds=seconds)
+        seconds = self._settings.close_flush_timeout
+        _tell_unstored(record, await self._engine.backing.wait_stored(record, seconds), seconds)
 
     def settle_sync(self, record: SessionRecord) -> None:
         """The same for code without an event loop."""
-        durable = self._engine.durable
-        if durable is not None and isinstance(record, Replica):
-            seconds = self._settings.close_flush_timeout
-            _tell_unstored(record, done=durable.stored_sync(record, seconds), seconds=seconds)
+        seconds = self._settings.close_flush_timeout
+        _tell_unstored(record, self._engine.backing.wait_stored_sync(record, seconds), seconds)
 
 
-def _refuse_unstored(record: Replica, before: int, *, done: bool, seconds: float) -> None:
-    if record.fenced:
+def _refuse_unstored(record: SessionRecord, waited: Waited, seconds: float) -> None:
+    if waited is Waited.TAKEN:
         raise SessionConflict(record.id, record.status, "Another owner has taken it.")
-    if record.given_up != before:
+    if waited is Waited.ENDED:
         raise SessionEnded(record.id, record.status)
-    if not done:
+    if waited is Waited.LATE:
         raise StoreUnavailable(f"The store did not take all events within {seconds:g} s.")
 
 
-def _tell_unstored(record: Replica, *, done: bool, seconds: float) -> None:
-    if not done:
+def _tell_unstored(record: SessionRecord, waited: Waited, seconds: float) -> None:
+    if waited is Waited.LATE:
         _logger.error(
             "session %s: the store did not take its last events within %g s", record.id, seconds
         )

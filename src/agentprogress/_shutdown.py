@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ._block import SHUTDOWN
-from ._core.states import SessionStatus
 from ._host import Host
 from ._record import SessionRecord
 from ._wakeup import LoopRef, Wakeup
@@ -53,6 +51,17 @@ class Shutdown:
             # Not from this task: what comes now may raise what ends the process.
             host.loop.call_soon(then)
 
+    def part_sync(self) -> None:
+        """Ends what runs here, or leaves it to others."""
+        engine = self._engine
+        engine.draining = True
+        engine.backing.part(detach=engine.on_shutdown == "detach")
+        engine.cancel_jobs()
+
+    def stop(self) -> None:
+        """Ends the threads, when what waits for the store is there."""
+        self._engine.backing.stop(self._settings.close_flush_timeout)
+
     async def drain(self) -> None:
         """See `SessionRegistry.drain`."""
         await self._part()
@@ -63,15 +72,9 @@ class Shutdown:
     async def _part(self) -> None:
         """Ends what runs here, and gives those who follow the time to hear of it."""
         engine = self._engine
-        engine.draining = True
+        engine.draining = True  # at once, and not when a thread is free
         records = engine.backing.records()
-        if engine.durable is None:
-            for record in records:
-                for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
-                    record.transition(SHUTDOWN, only=status)
-        else:
-            await engine.durable.part(detach=engine.on_shutdown == "detach")
-        engine.cancel_jobs()
+        await engine.backing.run(self.part_sync)
         host = engine.live_host()
         if host is None:
             return

@@ -286,9 +286,9 @@ class SessionRegistry:
             deadlines=local.deadlines,
             held_bytes=local.size_bytes,
             swept=local.swept,
-            waiting=engine.waiting,
-            store_available=engine.store_available,
-            dropped=engine.dropped,
+            waiting=engine.backing.waiting,
+            store_available=engine.backing.available,
+            dropped=engine.backing.dropped,
             detached=engine.detached,
             unanswered=engine.unanswered,
             stalled=engine.stalled,
@@ -314,7 +314,7 @@ class SessionRegistry:
     # Shutting down
 
     async def __aenter__(self) -> Self:
-        await self._engine.connect()
+        await self._engine.backing.run(self._engine.backing.connect)
         self._engine.host()
         self._engine.draining = False
         self._entered += 1
@@ -330,11 +330,11 @@ class SessionRegistry:
         if self._entered == 0:
             with anyio.CancelScope(shield=True):
                 await self.drain()
-                await self._engine.stop()
+                await self._engine.backing.run(self._engine.shutdown.stop)
             self._engine.leave_host()
 
     def __enter__(self) -> Self:
-        self._engine.connect_sync()
+        self._engine.backing.connect()
         self._engine.draining = False
         return self
 
@@ -344,7 +344,7 @@ class SessionRegistry:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._engine.stop_sync()
+        self._engine.shutdown.stop()
 
     async def drain(self) -> None:
         """Ends what runs here and tells everybody: nothing new is taken from now on.

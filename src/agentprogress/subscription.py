@@ -124,7 +124,7 @@ class Subscription:
     async def _move(self, reader: _Reader, record: SessionRecord) -> None:
         """Joins the log that has begun in the place of the one that was followed."""
         self._engine.dismiss(reader)
-        if self._engine.durable is not None:
+        if self._engine.backing.durable:
             record = await self._find_again()
         self._join(record, _OTHER_EPOCH)
 

@@ -225,8 +225,8 @@ class Waiting:
 
 def durable(registry: SessionRegistry) -> DurableSessions:
     """Returns the part of a registry that deals with its store."""
-    sessions = engine_of(registry).durable
-    assert sessions is not None
+    sessions = engine_of(registry).backing
+    assert isinstance(sessions, DurableSessions)
     return sessions
 
 

@@ -16,7 +16,6 @@ from agentprogress.errors import (
     SessionUnknown,
     TooManySessions,
 )
-from agentprogress.registry import engine_of
 
 from .kit import Site, messages, replica_of
 
@@ -344,7 +343,7 @@ def test_what_another_producer_emits_after_the_end_is_dropped(site: Sites) -> No
     job.clock.settle_sync()
     assert job.store.there("job").head == 2
     assert helper.dropped == 2
-    assert engine_of(job.there).waiting == 0
+    assert job.there.stats().waiting == 0
 
 
 @async_test

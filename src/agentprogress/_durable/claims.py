@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from .._backing import Waited
 from .._core.cursor import check_session_id
 from .._core.states import SessionStatus
 from .._describing import SessionOptions, describe, ids_by_step, new_life, started
@@ -262,12 +263,12 @@ class Claims:
         """
         replica = producer.record
         assert isinstance(replica, Replica)
-        done = self._sessions.stored_sync(replica, self._patience)
-        if replica.fenced:
+        waited = self._sessions.wait_stored_sync(replica, self._patience)
+        if waited is Waited.TAKEN:
             raise SessionConflict(replica.id, replica.status, "Another process has begun it.")
         if not replica.owned:
             raise SessionConflict(replica.id, replica.status, "Somebody has ended it meanwhile.")
-        if not done:
+        if waited is Waited.LATE:
             replica.lose()
             raise StoreUnavailable(
                 f"The store did not take the beginning of session {replica.id!r} in time."

@@ -243,7 +243,7 @@ class Control:
             self._engine.answered(replica)
 
         def elsewhere() -> None:
-            self._sessions.call_back(lambda: self._engine.answered(replica))
+            self._sessions.callbacks.call(lambda: self._engine.answered(replica))
 
         # In a task, so that it may start the job that goes on.
         self._engine.run_in_loop(call_back, elsewhere)

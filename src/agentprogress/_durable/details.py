@@ -10,8 +10,11 @@ from pydantic_core import from_json
 
 from .._core.jsonable import encode_json, plain_value
 from .._life import Life
+from .._record import SessionRecord
+from ..abc import Stored
+from ..info import SessionInfo
 
-__all__ = ["decode_details", "encode_details"]
+__all__ = ["decode_details", "encode_details", "info_of"]
 
 _TEXTS = ("created_at", "title", "owner", "started_at", "cancel_reason")
 _VALUES = ("metadata", "plan", "private", "answer")
@@ -37,3 +40,23 @@ def decode_details(details: bytes, life: Life) -> None:
     for name in (*_TEXTS, *_VALUES, *_NUMBERS):
         setattr(life, name, kept.get(name, getattr(life, name)))
     life.control_hash = b64decode(kept.get("control_hash", ""))
+
+
+def info_of(stored: Stored, here: SessionRecord | None) -> SessionInfo:
+    """Returns what is to be told of a stored session, and of the record of it that is held here."""
+    life = Life(created_at="")
+    decode_details(stored.details, life)
+    return SessionInfo(
+        id=stored.session_id,
+        epoch=stored.epoch,
+        status=stored.status.value,
+        attempt=stored.attempt,
+        head=stored.head,
+        title=life.title,
+        owner=stored.owner,
+        private=life.private,
+        created_at=life.created_at,
+        started_at=life.started_at,
+        ended_at=stored.ended_at,
+        subscribers=0 if here is None else len(here.subscribers),
+    )

@@ -17,7 +17,7 @@ class Outgoing(Protocol):
         """Something is to be stored, at once if it is urgent; from any thread, never waits."""
         ...
 
-    def used(self, replica: Replica) -> None:
+    def used(self, replica: Replica, /) -> None:
         """It may have become one that nobody needs, or that somebody does."""
         ...
 

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
-import anyio.to_thread
-
-from .._backing import Backing
+from .._backing import Backing, Waited
 from .._block import SHUTDOWN
 from .._core.cursor import Cursor, check_session_id
 from .._core.states import SessionStatus
@@ -25,17 +21,18 @@ from .._wakeup import LoopRef, Wakeup
 from ..abc import Lease, Log, Position, Store, Stored
 from ..errors import InvalidSettings, SessionUnknown, StoreUnavailable
 from ..info import SessionInfo
+from .callbacks import Callbacks
 from .claims import Claims
 from .committer import Committer
 from .control import Control
-from .details import decode_details
+from .details import info_of
 from .faults import Faults
 from .fork_and_exit import concern
 from .listening import Listening
+from .off_loop import OffLoop
 from .reachability import Reachability
 from .replica import Replica
 from .replicas import Replicas
-from .worker import Worker
 
 if TYPE_CHECKING:
     from .._describing import SessionOptions
@@ -48,9 +45,6 @@ __all__ = ["DurableSessions"]
 T = TypeVar("T")
 
 _logger = logging.getLogger("agentprogress")
-
-# Threads of a process that read for those who join: each holds a connection of the store's.
-_READERS = 2
 
 
 class DurableSessions(Backing):
@@ -75,15 +69,16 @@ class DurableSessions(Backing):
         self._claims = Claims(self, store)
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
         self._faults = Faults()
-        self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
-        self._callbacks: deque[Callable[[], object]] = deque()
-        self._caller = Worker("agentprogress callbacks", self.clock, self._call_all_back)
+        self._off_loop = OffLoop(self.clock)
+        self.callbacks = Callbacks(self.clock)
         concern(self)
 
     # Sessions
 
-    def begin(self, options: SessionOptions) -> Producer:
-        return self._claims.begin(options)
+    def begin(self, options: SessionOptions, loop: LoopRef | None) -> Producer:
+        producer = self._claims.begin(options)
+        _replica(producer.record).loop = loop
+        return producer
 
     def reserve(self, options: SessionOptions) -> Producer:
         return self._claims.reserve(options)
@@ -150,12 +145,6 @@ class DurableSessions(Backing):
         self.committer.worker.wake()  # it finds out when the store is back
 
     def connect(self) -> None:
-        """Makes sure that the store is there and fit for use; waits for it.
-
-        Raises:
-            StoreUnavailable: it did not answer for `store_wait`.
-            InvalidSettings: it must not be used as it is.
-        """
         until = self.clock.monotonic() + self.settings.store_wait
         while True:
             try:
@@ -172,50 +161,11 @@ class DurableSessions(Backing):
     async def run(
         self, function: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None
     ) -> T:
-        """Has something done that may wait for the store, while the event loop goes on.
-
-        Args:
-            function: what may wait.
-            args: its arguments.
-            undo: called with what came of it when nobody waits for that any more: asyncio cancels
-                a task, but not what a thread does for it.
-        """
-        made: deque[T] = deque()
-        abandoned = threading.Event()
-
-        def undo_it() -> None:
-            # Whoever takes it out does it, be it the thread or the task.
-            while undo is not None and abandoned.is_set() and made:
-                try:
-                    undo(made.pop())
-                except IndexError:
-                    return
-
-        here = LoopRef()
-        if self._limiter is None or not self._limiter[0].same(here):
-            self._limiter = here, anyio.CapacityLimiter(_READERS)
-        with ExitStack() as until_begun:
-            until_begun.enter_context(self.clock.at_work())
-
-            def work() -> T:
-                with self.clock.at_work():
-                    until_begun.close()
-                    result = function(*args)
-                    made.append(result)
-                    undo_it()
-                    return result
-
-            try:
-                return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
-            except BaseException:
-                abandoned.set()
-                undo_it()
-                raise
+        return await self._off_loop.run(partial(function, *args), undo)
 
     def delete(self, record: SessionRecord) -> None:
-        assert isinstance(record, Replica)
         if not record.ended:
-            self._control.end_cancelled(record, "deleted")
+            self._control.end_cancelled(_replica(record), "deleted")
         ttl = self.settings.tombstone_ttl
         self.write(lambda: self.store.delete(record.id, ttl))
         record.entomb(record.tombstone())
@@ -227,26 +177,7 @@ class DurableSessions(Backing):
         found = self.ask(
             lambda: self.store.list(owner=owner, status=status, limit=limit, after=after)
         )
-        return [self._info_of(stored) for stored in found]
-
-    def _info_of(self, stored: Stored) -> SessionInfo:
-        life = Life(created_at="")
-        decode_details(stored.details, life)
-        here = self.replicas.get(stored.session_id)
-        return SessionInfo(
-            id=stored.session_id,
-            epoch=stored.epoch,
-            status=stored.status.value,
-            attempt=stored.attempt,
-            head=stored.head,
-            title=life.title,
-            owner=stored.owner,
-            private=life.private,
-            created_at=life.created_at,
-            started_at=life.started_at,
-            ended_at=stored.ended_at,
-            subscribers=0 if here is None else len(here.subscribers),
-        )
+        return [info_of(stored, self.replicas.get(stored.session_id)) for stored in found]
 
     def result(self, record: SessionRecord) -> bytes | None:
         if record.status is not SessionStatus.COMPLETED:
@@ -316,8 +247,11 @@ class DurableSessions(Backing):
 
     # What replicas ask for (`Outgoing`)
 
-    def used(self, replica: Replica) -> None:
-        self.replicas.used(replica)
+    def used(self, record: SessionRecord) -> None:
+        self.replicas.used(_replica(record))
+
+    def tell_end(self, tell: Callable[[], object]) -> None:
+        self.callbacks.call(tell)
 
     def touch(self, replica: Replica, *, urgent: bool = False) -> None:
         self.committer.touch(replica, urgent=urgent)
@@ -337,67 +271,68 @@ class DurableSessions(Backing):
         self._control.end_lost(session, age)
 
     @property
+    def dropped(self) -> int:
+        return self.replicas.dropped + sum(replica.dropped for replica in self.replicas.all())
+
+    def relieve(self) -> None:
+        self.replicas.relieve()
+        self.engine.local.relieve()
+
+    @property
     def waiting(self) -> int:
         """How many events the store has still to take, about."""
         return sum(replica.weigh()[0] for replica in self.replicas.all())
 
-    def call_back(self, callback: Callable[[], object]) -> None:
-        """Calls an application back in a thread of its own: it may wait for the others."""
-        self._callbacks.append(callback)
-        self._caller.wake()
-
-    def _call_all_back(self) -> None:
-        while self._callbacks:
-            self._callbacks.popleft()()
-
-    def _finish_callbacks(self, deadline: float) -> None:
-        """Waits for callbacks to return; what is not called by then is called when it can be."""
-        if not self._caller.running:
-            return
-        done = threading.Event()
-        self.call_back(done.set)
-        self.clock.wait_in_thread(done, deadline)
-        self._caller.stop(0 if not done.is_set() else max(0.0, deadline - self.clock.monotonic()))
-        if not done.is_set():
-            _logger.warning("A callback of the application does not return; nobody waits for it.")
+    @property
+    def available(self) -> bool:
+        return self.reachability.down is None
 
     # Until it is stored
 
-    async def stored(self, replica: Replica, timeout: float) -> bool:  # noqa: ASYNC109 - a store's
-        """Waits until everything emitted so far is stored; False when the time is over."""
+    async def wait_stored(self, record: SessionRecord, timeout: float) -> Waited:  # noqa: ASYNC109 - see `Backing`
+        replica = _replica(record)
+        before = replica.given_up
         wakeup = Wakeup(LoopRef())
         if not replica.barrier(wakeup.set):
-            return True
+            return _waited(replica, before, done=True)
         replica.hurry()
         try:
             await self.clock.wait(wakeup.event, self.clock.monotonic() + timeout)
         finally:
             replica.forget_barrier(wakeup.set)
-        return wakeup.is_set
+        return _waited(replica, before, done=wakeup.is_set)
 
-    def stored_sync(self, replica: Replica, timeout: float) -> bool:
-        """The same for a thread without a loop."""
+    def wait_stored_sync(self, record: SessionRecord, timeout: float) -> Waited:
+        replica = _replica(record)
+        before = replica.given_up
         done = threading.Event()
         if not replica.barrier(done.set):
-            return True
+            return _waited(replica, before, done=True)
         replica.hurry()
         try:
             self.clock.wait_in_thread(done, self.clock.monotonic() + timeout)
         finally:
             replica.forget_barrier(done.set)
-        return done.is_set()
+        return _waited(replica, before, done=done.is_set())
 
-    async def part(self, *, detach: bool) -> None:
-        """Ends what runs here, or leaves it to whoever takes it over; and waits for the store."""
+    # Shutting down
+
+    def turn_away(self, producer: Producer, *, detach: bool) -> None:
+        if detach:  # its lease runs out by itself
+            _replica(producer.record).lose()
+        else:
+            producer.close(SHUTDOWN)
+
+    def part(self, *, detach: bool) -> None:
         owned = [replica for replica in self.replicas.all() if replica.owned]
         if not detach:
             for replica in owned:
                 replica.transition(SHUTDOWN, only=SessionStatus.RUNNING)
         until = self.clock.monotonic() + self.settings.flush_timeout
         for replica in owned:
-            await self.stored(replica, max(0.0, until - self.clock.monotonic()))
+            self.wait_stored_sync(replica, max(0.0, until - self.clock.monotonic()))
         if detach:
-            await self.run(self._give_up_leases, owned)
+            self._give_up_leases(owned)
 
     def _give_up_leases(self, owned: Sequence[Replica]) -> None:
         leases = [Lease(one.id, one.epoch, one.stored.fence, 0.0) for one in owned]
@@ -415,9 +350,8 @@ class DurableSessions(Backing):
         self.committer.forked()
         self.listening.forked()
         self.replicas.forked()
-        self._callbacks.clear()
-        self._caller.forked()
-        self._limiter = None
+        self.callbacks.forked()
+        self._off_loop.forked()
 
     def exiting(self) -> None:
         """Stores what is left when the interpreter ends."""
@@ -425,20 +359,32 @@ class DurableSessions(Backing):
             self.stop(self.settings.close_flush_timeout)
 
     def stop(self, timeout: float) -> None:
-        """Stores what there is to store, at most so many seconds, and ends the threads."""
         deadline = self.clock.monotonic() + timeout
 
         def left() -> float:
             return max(0.0, deadline - self.clock.monotonic())
 
         for replica in self.replicas.all():
-            self.stored_sync(replica, left())
+            self.wait_stored_sync(replica, left())
         # A thread that waits for the store itself is not waited for: it is a daemon.
         self.committer.worker.stop(left())
-        self._finish_callbacks(deadline)
+        self.callbacks.finish(deadline)
         self.committer.worker.stop(left())  # callbacks may have written something
         self.listening.stop(left())
         self.store.close()
+
+
+def _replica(record: SessionRecord) -> Replica:
+    assert isinstance(record, Replica)
+    return record
+
+
+def _waited(replica: Replica, before: int, *, done: bool) -> Waited:
+    if replica.fenced:
+        return Waited.TAKEN
+    if replica.given_up != before:
+        return Waited.ENDED
+    return Waited.STORED if done else Waited.LATE
 
 
 def _position(session_id: str, replica: Replica | None) -> Position:

@@ -36,6 +36,11 @@ class LocalSessions:
         settings: the bounds.
         clock: its monotonic time decides what has expired.
         on_gone: called with a record that just lost its history and result.
+
+    Attributes:
+        size_bytes: what is held.
+        swept: how much has expired.
+        dropped: events that those which are gone have dropped.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class LocalSessions:
         self._crowded_at = settings.max_store_bytes
         self.size_bytes = 0
         self.swept = 0
+        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -174,6 +180,7 @@ class LocalSessions:
             del self._records[record.id]
             self._forget(record)
             self._bury(tombstone)
+        self.dropped += record.dropped
         record.release()
         record.entomb(tombstone)
         self._on_gone(record)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._backing import Backing
+from .._backing import Backing, Waited
+from .._block import SHUTDOWN
 from .._core.cursor import check_session_id, process_tag
+from .._core.states import SessionStatus
 from .._ids import ProcessTag
 from .._record import SessionRecord, Tombstone
 from ..errors import SessionUnknown, WrongProcess
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from .._describing import SessionOptions
     from .._engine import Engine
     from .._producer import Producer
+    from .._wakeup import LoopRef
     from .held import LocalSessions
 
 __all__ = ["InProcess"]
+
+T = TypeVar("T")
 
 
 class InProcess(Backing):
@@ -48,11 +53,14 @@ class InProcess(Backing):
         self._lock = lock
         self._sweep = sweep
 
-    def begin(self, options: SessionOptions) -> Producer:
+    def begin(self, options: SessionOptions, loop: LoopRef | None) -> Producer:
         self._sweep()
         with self._lock:
             self._refuse_foreign(options.get("session_id"))
             return self._creation.begin(options)
+
+    def turn_away(self, producer: Producer, *, detach: bool) -> None:
+        producer.close(SHUTDOWN)
 
     def reserve(self, options: SessionOptions) -> Producer:
         self._sweep()
@@ -108,3 +116,46 @@ class InProcess(Backing):
 
     def records(self) -> Sequence[SessionRecord]:
         return list(self._sessions)
+
+    @property
+    def dropped(self) -> int:
+        return self._sessions.dropped + sum(record.dropped for record in self._sessions)
+
+    def relieve(self) -> None:
+        self._sessions.relieve()
+
+    # Nothing to wait for
+
+    @property
+    def available(self) -> bool:
+        return True
+
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    def used(self, record: SessionRecord) -> None: ...
+
+    async def wait_stored(self, record: SessionRecord, timeout: float) -> Waited:  # noqa: ASYNC109 - see `Backing`
+        return self.wait_stored_sync(record, timeout)
+
+    def wait_stored_sync(self, record: SessionRecord, timeout: float) -> Waited:
+        record.commit()
+        return Waited.STORED
+
+    async def run(
+        self, function: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None
+    ) -> T:
+        return function(*args)
+
+    def tell_end(self, tell: Callable[[], object]) -> None:
+        tell()
+
+    def connect(self) -> None: ...
+
+    def part(self, *, detach: bool) -> None:
+        for record in self.records():
+            for status in (SessionStatus.RUNNING, SessionStatus.WAITING):
+                record.transition(SHUTDOWN, only=status)
+
+    def stop(self, timeout: float) -> None: ...

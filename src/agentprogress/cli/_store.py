@@ -24,7 +24,7 @@ def registry_of(url: str) -> SessionRegistry:
     """
     try:
         registry = SessionRegistry(Settings.from_env(os.environ), store=url)
-        engine_of(registry).connect_sync()
+        engine_of(registry).backing.connect()
     except (InvalidSettings, StoreUnavailable) as error:
         raise CannotServe(str(error)) from error
     return registry
