@@ -28,8 +28,10 @@ class SessionOptions(TypedDict, total=False):
         owner: whose it is; for `authorize` and `SessionRegistry.list`, never sent.
         private: whatever the application wants back in `SessionInfo`, never sent.
         plan: steps known ahead, as names, `PlannedStep` or mappings of its fields.
-        existing: what to do with an id that was used: ``"restart"`` an ended or expired session
-            (new epoch, next attempt, old log and result gone), ``"resume"`` a waiting one.
+        existing: what to do with an id that was used. ``"resume"`` goes on with a session that
+            waits for an answer, or, in a store, whose producer has not renewed its lease: same
+            epoch, same log. ``"restart"`` runs one again that has ended or expired: new epoch, next
+            attempt, old log and result gone.
         retry_on: exceptions that put the session back to ``pending``, to be opened again, instead
             of failing it.
         history_ttl: seconds the history is kept after the end, in place of the setting.

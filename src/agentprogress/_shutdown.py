@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import anyio
 
 from ._host import Host
 from ._record import SessionRecord
@@ -26,6 +29,8 @@ class Shutdown:
         self._engine = engine
         self._settings = engine.settings
         self._clock = engine.clock
+        self._entered = 0
+        self._entering = threading.Lock()
 
     def drain_soon(self, then: Callable[[], object]) -> bool:
         """Drains in the loop, then calls back there.
@@ -51,16 +56,44 @@ class Shutdown:
             # Not from this task: what comes now may raise what ends the process.
             host.loop.call_soon(then)
 
-    def part_sync(self) -> None:
+    def _part_sync(self) -> None:
         """Ends what runs here, or leaves it to others."""
         engine = self._engine
         engine.draining = True
         engine.backing.part(detach=engine.on_shutdown == "detach")
         engine.cancel_jobs()
 
-    def stop(self) -> None:
-        """Ends the threads, when what waits for the store is there."""
+    # The registry as a block, which may be entered by several
+
+    def enter(self) -> None:
+        """Somebody enters the registry: it takes what is new."""
+        with self._entering:
+            self._engine.draining = False
+            self._entered += 1
+
+    async def leave(self) -> None:
+        """The last one who leaves ends everything, the threads too."""
+        if self._is_last():
+            with anyio.CancelScope(shield=True):
+                await self.drain()
+                await self._engine.backing.run(self._stop)
+            self._engine.leave_host()
+
+    def leave_sync(self) -> None:
+        """The same for code without an event loop."""
+        if self._is_last():
+            self._part_sync()
+            self._stop()
+
+    def _is_last(self) -> bool:
+        with self._entering:
+            self._entered -= 1
+            return self._entered == 0
+
+    def _stop(self) -> None:
         self._engine.backing.stop(self._settings.close_flush_timeout)
+
+    # Ending what runs here
 
     async def drain(self) -> None:
         """See `SessionRegistry.drain`."""
@@ -74,7 +107,7 @@ class Shutdown:
         engine = self._engine
         engine.draining = True  # at once, and not when a thread is free
         records = engine.backing.records()
-        await engine.backing.run(self.part_sync)
+        await engine.backing.run(self._part_sync)
         host = engine.live_host()
         if host is None:
             return

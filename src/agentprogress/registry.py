@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-import anyio
 from pydantic_core import from_json
 
 from ._block import SessionBlock
@@ -36,8 +35,14 @@ class SessionRegistry:
     """All sessions of one process, or those of a store that processes share.
 
     It needs no event loop to emit into, none to be made, and starts what it needs on the first loop
-    that follows a session. ``async with registry`` drains it at the end, ``with registry`` in code
-    without a loop; entering is optional.
+    that follows a session. ``async with registry`` drains it at the end, ``with registry`` does the
+    same in code without a loop; entering is optional. It may be entered several times, from several
+    threads: the last one who leaves drains it, and nothing new begins until it is entered again.
+
+    With a store, every method that looks up or changes a session may ask the store in the calling
+    thread, and raise `StoreUnavailable`, or `InvalidSettings` where the store must not be used as
+    it is: call them in a thread from async code. ``async with registry.open()``, ``async with
+    registry``, `reserve`, `subscribe` and `drain` let the event loop go on by themselves.
 
     Args:
         settings: every number; defaults when absent.
@@ -49,6 +54,9 @@ class SessionRegistry:
         redact: rewrites each event's wire object before it is encoded. The default masks values
             whose key looks like a password, secret, token, API key, authorization or cookie.
         clock: for tests.
+
+    Raises:
+        InvalidSettings: ``store`` is no URL of a store.
     """
 
     def __init__(
@@ -63,7 +71,6 @@ class SessionRegistry:
         settings = settings or Settings()
         opened = open_store(store) if isinstance(store, str) else store
         self._engine = Engine(settings, redact, clock, opened, on_shutdown)
-        self._entered = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -106,6 +113,8 @@ class SessionRegistry:
             RuntimeError: no event loop runs here.
             WrongLoop: the registry serves another running loop.
             SessionConflict, InvalidSessionId, TooManySessions, Draining: as `open`.
+            StoreUnavailable, InvalidSettings: as `open`; the event loop waits for the store, up to
+                ``flush_timeout``.
         """
         check_options(options)
         return self._engine.start(function, args, options)
@@ -121,6 +130,10 @@ class SessionRegistry:
             InvalidSessionId: the id is outside the alphabet.
             TooManySessions: no room.
             Draining: the registry is shutting down.
+            StoreUnavailable: the store did not take the beginning within ``store_wait``; never for
+                a generated id, whose events wait in this process. A plain ``with`` in an event loop
+                waits up to ``flush_timeout``.
+            InvalidSettings: the store must not be used as it is.
         """
         check_options(options)
         return SessionBlock(self._engine, options)
@@ -133,13 +146,19 @@ class SessionRegistry:
 
         Raises:
             SessionGone: the id was used before, and its record has expired.
-            InvalidSessionId, TooManySessions, Draining: as `open`.
+            StoreUnavailable: the store did not answer within ``store_wait``.
+            InvalidSessionId, TooManySessions, Draining, InvalidSettings: as `open`.
         """
         check_options(options)
         return ProgressSession(await self._engine.reserve_here(options)).handle()
 
     def reserve_sync(self, **options: Unpack[SessionOptions]) -> SessionHandle:
-        """`reserve` for code without an event loop."""
+        """`reserve` for code without an event loop.
+
+        Raises:
+            SessionGone, StoreUnavailable, InvalidSessionId, TooManySessions, Draining,
+            InvalidSettings: as `reserve`.
+        """
         check_options(options)
         return ProgressSession(self._engine.reserve(options)).handle()
 
@@ -149,6 +168,7 @@ class SessionRegistry:
         Raises:
             SessionUnknown, SessionGone, WrongProcess: there is no such session any more.
             SessionConflict: it is not running.
+            InvalidSessionId, StoreUnavailable: as `get`.
         """
         record = self._engine.record(session_id)
         if record.status is not SessionStatus.RUNNING:
@@ -167,6 +187,7 @@ class SessionRegistry:
             SessionGone: it ended, and its record has expired.
             WrongProcess: the id was made by another process.
             InvalidSessionId: it is no id.
+            StoreUnavailable: the store cannot be reached.
         """
         record = self._engine.record(session_id)
         record.commit()
@@ -187,6 +208,9 @@ class SessionRegistry:
             status: only those in this state.
             limit: at most so many.
             after: an id: only what was created after it; an unknown one gives nothing.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
         """
         return self._engine.backing.listed(owner, status, limit, after)
 
@@ -194,7 +218,7 @@ class SessionRegistry:
         """Returns a session's state, now.
 
         Raises:
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
         """
         return ProgressSession(Producer(self._engine, self._engine.record(session_id))).snapshot()
 
@@ -203,7 +227,7 @@ class SessionRegistry:
 
         Raises:
             SessionConflict: it has not completed.
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
         """
         record = self._engine.record(session_id)
         result = self._engine.backing.result(record)
@@ -215,7 +239,7 @@ class SessionRegistry:
         """Asks a session to stop; see `ProgressSession.request_cancel`.
 
         Raises:
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
         """
         return self._engine.record(session_id).request_cancel(reason, by)
 
@@ -233,7 +257,7 @@ class SessionRegistry:
         Raises:
             InputSettled: it has another answer, has expired, or was never asked.
             InvalidAnswer: the value does not fit; the question stays open.
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
         """
         self._engine.record(session_id).answer(request_id, value, text_or_none(by))
 
@@ -259,7 +283,7 @@ class SessionRegistry:
         A session that has not ended is cancelled first.
 
         Raises:
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
         """
         self._engine.delete(session_id)
 
@@ -305,7 +329,7 @@ class SessionRegistry:
             after: a cursor; everything after it comes. None: from the beginning.
 
         Raises (when entered):
-            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId: as `get`.
+            SessionUnknown, SessionGone, WrongProcess, InvalidSessionId, StoreUnavailable: as `get`.
             TooManySubscribers: the process has its full number.
             WrongLoop: others follow from another running loop.
         """
@@ -314,10 +338,16 @@ class SessionRegistry:
     # Shutting down
 
     async def __aenter__(self) -> Self:
+        """Waits for the store, if there is one, up to ``store_wait``.
+
+        Raises:
+            StoreUnavailable: it did not answer in time.
+            InvalidSettings: it must not be used as it is.
+            WrongLoop: others follow from another running loop.
+        """
         await self._engine.backing.run(self._engine.backing.connect)
         self._engine.host()
-        self._engine.draining = False
-        self._entered += 1
+        self._engine.shutdown.enter()
         return self
 
     async def __aexit__(
@@ -326,16 +356,17 @@ class SessionRegistry:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._entered -= 1
-        if self._entered == 0:
-            with anyio.CancelScope(shield=True):
-                await self.drain()
-                await self._engine.backing.run(self._engine.shutdown.stop)
-            self._engine.leave_host()
+        """Drains the registry and ends its threads, when the last one leaves who has entered."""
+        await self._engine.shutdown.leave()
 
     def __enter__(self) -> Self:
+        """`__aenter__` for code without an event loop.
+
+        Raises:
+            StoreUnavailable, InvalidSettings: as there.
+        """
         self._engine.backing.connect()
-        self._engine.draining = False
+        self._engine.shutdown.enter()
         return self
 
     def __exit__(
@@ -344,13 +375,16 @@ class SessionRegistry:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._engine.shutdown.stop()
+        """Ends what runs here as `drain` does, and the threads, when the last one leaves."""
+        self._engine.shutdown.leave_sync()
 
     async def drain(self) -> None:
         """Ends what runs here and tells everybody: nothing new is taken from now on.
 
-        Live sessions end as failed with ``server_shutdown``, retryable. Those who follow a session
-        that lives on are told to come back. Never waits for a stalled subscriber longer than
+        Live sessions end as failed with ``server_shutdown``, retryable; with
+        ``on_shutdown="detach"`` those of a store lose their producer instead, and whoever opens
+        them with ``existing="resume"`` goes on at once. Those who follow a session that lives on
+        are told to come back. Never waits for a stalled subscriber longer than
         ``flush_timeout``, nor for a job that does not end longer than ``close_flush_timeout``.
         """
         await self._engine.shutdown.drain()

@@ -173,6 +173,38 @@ async def test_draining_without_the_store_takes_no_longer_than_leaving_a_block(
     assert job.clock.monotonic() - begun <= 6
 
 
+# Without an event loop
+
+
+@pytest.mark.parametrize(("on_shutdown", "status"), [("fail", "failed"), ("detach", "running")])
+def test_a_program_that_leaves_its_registry_leaves_nothing_running(
+    site: Sites, on_shutdown: OnShutdown, status: str
+) -> None:
+    job = site(lease_ttl=30)
+    leaving = job.process(on_shutdown=on_shutdown)
+    with leaving:
+        session = job.session(leaving)
+        session.log("stored")
+    stored = job.store.there("job")
+    assert stored.status == status
+    assert (stored.lease_left or 0) <= 0
+    assert b"stored" in job.store.entries("job")[1]
+    with pytest.raises(Draining):
+        job.session(leaving, session_id="late")
+
+
+def test_the_last_thread_that_leaves_the_registry_ends_what_runs(site: Sites) -> None:
+    job = site()
+    with job.here:
+        with job.here, job.here.open(session_id="done"):
+            pass
+        job.session()
+        assert job.there.get("job").status == "running"
+    assert job.there.get("job").status == "failed"
+    with job.here:
+        assert job.session(session_id="again").status == "running"
+
+
 async def test_it_may_be_entered_again(site: Sites) -> None:
     job = site()
     async with job.here:
