@@ -82,7 +82,8 @@ class Replica(CommittedRecord):
 
     def collect(self) -> None:
         """Takes everything pending into the queue; in a turn."""
-        self.dropped += self.upload.collect(self.staged())
+        refused = self.upload.collect(self.staged())  # staging may count drops as well
+        self.dropped += refused
         self._outbox = None
 
     def _move(
