@@ -38,9 +38,9 @@ _MOST_SESSIONS = 256
 # Renewals in the life of a lease, so that one that fails costs nothing.
 _RENEWALS = 3
 # How far an outbox may pass its bound before only what is essential is kept; and how far while the
-# store answers: it may only be slow for a moment.
+# store takes events: what was emitted in a burst is to be stored, all of it.
 _ESSENTIAL_AT = 4
-_PATIENCE = 4
+_PATIENCE = 16
 # Seconds for which a session rests that cannot be served.
 _REST = 1.0
 # Seconds between two sweeps while there is something to remove: others write meanwhile.
