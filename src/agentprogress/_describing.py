@@ -86,7 +86,7 @@ def new_life(hub: Hub, options: SessionOptions) -> tuple[Life, str]:
 def describe(hub: Hub, life: Life, options: SessionOptions) -> None:
     """Takes over what the options say, and leaves what they do not."""
     life.title = text_or_none(options.get("title")) or life.title
-    life.owner = options.get("owner", life.owner)
+    life.owner = text_or_none(options.get("owner", life.owner))
     life.private = options.get("private", life.private)
     life.metadata = options.get("metadata") or life.metadata
     life.plan = _planned(hub, options.get("plan"), life.plan) or life.plan

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ._core.jsonable import clean_text
+
 __all__ = ["as_number", "as_text", "is_async", "refuse_async", "text_or_none"]
 
 _EXACT = 2**53
@@ -24,8 +26,8 @@ def as_text(value: object) -> str:
 
 
 def text_or_none(value: object) -> str | None:
-    """The same for a text that may be missing."""
-    return None if value is None else as_text(value)
+    """The same for a text that may be missing, without lone surrogates."""
+    return None if value is None else clean_text(as_text(value))
 
 
 def as_number(value: Any) -> float | None:

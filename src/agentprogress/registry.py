@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -206,13 +207,16 @@ class SessionRegistry:
         Args:
             owner: only this owner's.
             status: only those in this state.
-            limit: at most so many.
+            limit: at most so many; none where it is below 1.
             after: an id: only what was created after it; an unknown one gives nothing.
 
         Raises:
             StoreUnavailable: the store cannot be reached.
         """
-        return self._engine.backing.listed(owner, status, limit, after)
+        if limit < 1:
+            return []
+        owner, after = text_or_none(owner), text_or_none(after)
+        return self._engine.backing.listed(owner, status, min(limit, sys.maxsize), after)
 
     def snapshot(self, session_id: str) -> SessionSnapshot:
         """Returns a session's state, now.

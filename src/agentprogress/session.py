@@ -92,7 +92,7 @@ class ProgressSession(Scope):
 
     @property
     def cursor(self) -> str:
-        """The position after everything emitted so far."""
+        """The position after everything emitted so far; with a store, after what it has of that."""
         return self._producer.record.locked(lambda h: str(Cursor(h.epoch, h.head)))
 
     @property
@@ -101,7 +101,11 @@ class ProgressSession(Scope):
         return self._producer.record.dropped
 
     def snapshot(self) -> SessionSnapshot:
-        """Returns the state after everything emitted so far."""
+        """Returns the state after everything emitted so far.
+
+        With a store it is the state after what the store has by now; ``await session.flush()``
+        waits until that is everything.
+        """
         return self._producer.record.locked(
             lambda history: SessionSnapshot.model_validate(history.fold().state())
         )

@@ -320,6 +320,7 @@ _ORDERED = (
     ("max_session_subscribers", "max_subscribers"),
     ("min_retry_window", "max_retry_window"),
     ("lease_ttl", "lost_after"),
+    ("lease_ttl", "live_ttl"),
     ("min_store_delay", "max_store_delay"),
     ("max_append_events", "max_outbox_events"),
     ("max_event_bytes", "max_append_bytes"),

@@ -114,6 +114,14 @@ def test_sessions_of_all_processes_are_listed_in_the_order_of_their_creation(sit
     assert job.there.list(after="unknown") == []
 
 
+def test_odd_questions_are_answered_with_nothing_as_without_a_store(site: Sites) -> None:
+    job = site()
+    job.session(title="\ud800", owner="\ud800")
+    assert job.there.list(limit=0) == job.there.list(limit=-1) == []
+    assert job.there.list(after="\ud800") == []
+    assert len(job.there.list(limit=10**30, owner="\ud800")) == 1
+
+
 def test_what_a_list_tells_is_what_get_tells(site: Sites) -> None:
     job = site()
     session = job.session(title="Report", owner="ann", private={"row": 7})

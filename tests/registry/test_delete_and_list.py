@@ -86,3 +86,17 @@ def test_the_private_data_of_a_session_is_told_to_nobody_else() -> None:
     assert "ann@example.org" not in text
     assert "p7q" not in text
     assert registry.get("job").private == {"row": "p7q"}
+
+
+def test_odd_questions_are_answered_with_nothing() -> None:
+    registry, _ = on_virtual_time()
+    registry.reserve_sync(session_id="job", owner="ada")
+    assert registry.list(limit=0) == registry.list(limit=-1) == []
+    assert registry.list(owner="\ud800") == registry.list(after="\ud800") == []
+    assert [info.id for info in registry.list(limit=10**30)] == ["job"]
+
+
+def test_an_owner_whose_name_is_no_text_is_found_by_it() -> None:
+    registry, _ = on_virtual_time()
+    registry.reserve_sync(session_id="job", owner="\ud800")
+    assert [info.id for info in registry.list(owner="\ud800")] == ["job"]

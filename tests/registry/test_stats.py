@@ -96,3 +96,12 @@ async def test_a_coroutine_function_is_no_callback() -> None:
         registry.on_end(callback)
     with registry.open() as session, pytest.raises(TypeError, match="on_cancel takes"):
         session.on_cancel(Callback())
+
+
+def test_drops_of_an_earlier_attempt_still_count() -> None:
+    registry, _ = on_virtual_time()
+    with registry.open(session_id="job") as session:
+        pass
+    session.log("late")
+    with registry.open(session_id="job", existing="restart"):
+        assert registry.stats().dropped == 1

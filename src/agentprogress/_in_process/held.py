@@ -112,6 +112,7 @@ class LocalSessions:
             self._records[record.id] = record
             self._wheel.set(record, self._clock.monotonic() + self._settings.pending_ttl)
         if earlier is not None:
+            self.dropped += earlier.dropped
             earlier.release()
 
     def account(self, record: SessionRecord, size_bytes: int) -> None:
