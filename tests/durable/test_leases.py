@@ -111,6 +111,40 @@ async def test_a_waiting_session_says_so(site: Sites) -> None:
         assert producer_of(job.there) == ("waiting", None)
 
 
+# Trouble with the store
+
+
+def test_a_store_that_takes_nothing_keeps_the_leases_of_what_runs(site: Sites) -> None:
+    job = site(lease_ttl=30)
+    job.session()
+    busy = job.session(session_id="busy")
+    job.clock.settle_sync()
+    job.store.read_only = True
+    for _ in range(10):
+        busy.log("waits")
+        job.clock.advance_sync(11)
+        for session_id in ("job", "busy"):
+            left = job.store.there(session_id).lease_left
+            assert left is not None
+            assert left > 15
+    # Leases are renewed no more often than at other times.
+    assert len(job.store.renewed) <= 12
+
+
+def test_after_an_outage_leases_are_renewed_before_anything_is_written(site: Sites) -> None:
+    job = site(lease_ttl=30, max_store_delay=1)
+    session = job.session()
+    job.clock.advance_sync(5)
+    job.store.available = False
+    session.log("waits")
+    job.clock.advance_sync(20)
+    left: list[float | None] = []
+    job.store.meanwhile("append", lambda: left.append(job.store.there("job").lease_left))
+    job.store.available = True
+    job.clock.advance_sync(2)
+    assert left == [pytest.approx(30)]
+
+
 # A loop that is blocked
 
 

@@ -161,10 +161,15 @@ def lost(job: Site) -> None:
 
 @async_test
 @pytest.mark.parametrize(
-    ("end", "status", "reason"), [(lost, "lost", None), (deleted, "cancelled", "deleted")]
+    ("end", "before", "status", "reason"),
+    [
+        (lost, "renew", "lost", None),
+        (deleted, "renew", "cancelled", "deleted"),
+        (deleted, "append", "cancelled", "deleted"),
+    ],
 )
 async def test_a_job_that_finds_its_session_ended_is_stopped(
-    site: Sites, end: Callable[[Site], None], status: str, reason: str | None
+    site: Sites, end: Callable[[Site], None], before: str, status: str, reason: str | None
 ) -> None:
     job = site(lease_ttl=30)
     stopped: list[tuple[bool, str | None]] = []
@@ -178,7 +183,7 @@ async def test_a_job_that_finds_its_session_ended_is_stopped(
     session = job.here.start(work, session_id="job")
     await job.clock.settle()
     job.clock.jump(31)
-    job.store.meanwhile("append", lambda: end(job))
+    job.store.meanwhile(before, lambda: end(job))
     session.log("too late")
     await job.clock.settle()
     assert stopped == [(True, reason)]

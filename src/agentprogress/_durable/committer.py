@@ -98,26 +98,40 @@ class Committer:
 
     def turn(self) -> float | None:
         """Does what there is to do now and returns when the next turn is due."""
-        now = self._clock.monotonic()
-        if now < self._reachability.write_at:
-            self._relieve()
-            return self._reachability.write_at
+        now, reachability = self._clock.monotonic(), self._reachability
+        rests, renews = now < reachability.write_at, now >= self._renew_at
+        if rests and (now < reachability.retry_at or not renews):
+            return self._rest()
         try:
-            self._reachability.connect()
-            self._commit(now)
-            self._run_errands()
-            self._look_after(now)
+            reachability.connect()
+            if renews:
+                # First: who was away for long may hardly have any time left.
+                self._renew(now)
+            if not rests:
+                self._commit(now)
+                self._run_errands()
+                if renews:
+                    self._find_lost(now)
+                    self._sweep_at = now
+                self._sweep(now)
         except (StoreUnavailable, InvalidSettings) as error:
-            self._reachability.failed(error)
-            self._relieve()
-            return self._reachability.write_at
-        self._reachability.worked()
+            reachability.failed(error)
+            return self._rest()
+        reachability.worked()
+        if rests:
+            return self._rest()
         if self._urgent:
             return now
         if self._ready or self._errands:
             return self._commit_at
         next_tick = self._ticks[0][0] if self._ticks else inf
         return min(max(next_tick, self._commit_at), self._renew_at, self._sweep_at)
+
+    def _rest(self) -> float:
+        """Writes nothing for now; leases are renewed as long as the store lets itself be asked."""
+        self._relieve()
+        reachability = self._reachability
+        return min(reachability.write_at, max(reachability.retry_at, self._renew_at))
 
     def _commit(self, now: float) -> None:
         batch = self._gather(now)
@@ -268,33 +282,41 @@ class Committer:
 
     # Leases
 
-    def _look_after(self, now: float) -> None:
-        if now < self._renew_at:
-            if now >= self._sweep_at:
-                self._sweep(now)
-            return
-        # Before the calls: a store that is slow is not asked more often.
-        self._renew_at = now + self._settings.lease_ttl / _RENEWALS
-        self._renew()
-        self._find_lost(now)
-        self._sweep(now)
-        if not self._sessions.waiting:
-            # Nobody writes anything that could show that the store takes it again.
-            self._reachability.worked(writing=True)
-
     def _sweep(self, now: float) -> None:
-        self._sweep_at = inf  # until the next renewal
-        if self._store.sweep(self._settings.max_sweep):
-            self._sweep_at = now + _SWEEP_INTERVAL
+        if now < self._sweep_at:
+            return
+        # Where nobody writes anything, nothing else could show that the store takes it again.
+        with self._reachability.writing(proof=not self._sessions.waiting):
+            swept = self._store.sweep(self._settings.max_sweep)
+        self._sweep_at = now + _SWEEP_INTERVAL if swept else inf
 
-    def _renew(self) -> None:
+    def _renew(self, now: float) -> None:
+        # Before the call: a store that is slow is not asked more often.
+        self._renew_at = now + self._settings.lease_ttl / _RENEWALS
+        try:
+            # A store that is full renews what it has.
+            with self._reachability.writing(proof=False):
+                refused = self._renew_all()
+        except StoreUnavailable:
+            self._renew_at = self._reachability.write_at
+            raise
+        for replica in refused:
+            # Before the store is asked: meanwhile the listener may read more.
+            head = replica.history.head
+            found = self._store.find(replica.id)
+            if found is None or _has_lost(found, replica, head):
+                self._recover(replica)
+        self._sessions.refresh([replica for replica in refused if replica.claim is None])
+
+    def _renew_all(self) -> list[Replica]:
+        """Renews the leases of all that run here; returns those that the store refuses."""
         owned = [
             replica
             for replica in self._sessions.replicas.all()
             if replica.owned and replica.claim is None and replica.status is SessionStatus.RUNNING
         ]
         if not owned:
-            return
+            return []
         ttl = self._settings.lease_ttl
         leases = [
             Lease(
@@ -307,14 +329,7 @@ class Committer:
             for replica in owned
         ]
         renewed = self._store.renew(leases)
-        refused = [one for one, done in zip(owned, renewed, strict=True) if not done]
-        for replica in refused:
-            # Before the store is asked: meanwhile the listener may read more.
-            head = replica.history.head
-            found = self._store.find(replica.id)
-            if found is None or _has_lost(found, replica, head):
-                self._recover(replica)
-        self._sessions.refresh([replica for replica in refused if replica.claim is None])
+        return [one for one, done in zip(owned, renewed, strict=True) if not done]
 
     def _find_lost(self, now: float) -> None:
         """Ends sessions whose producers are gone, once that is certain.

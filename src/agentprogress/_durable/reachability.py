@@ -76,14 +76,18 @@ class Reachability:
         self._clock.wait_in_thread(pause, min(until, max(self.retry_at, self.write_at)))
 
     @contextmanager
-    def writing(self) -> Generator[None]:
-        """Takes note of whether what is written in the block is taken."""
+    def writing(self, *, proof: bool = True) -> Generator[None]:
+        """Takes note of whether what is written in the block is taken.
+
+        Args:
+            proof: whether a store that takes it takes everything.
+        """
         try:
             yield
         except StoreUnavailable as error:
             self.failed(error, writing=True)
             raise
-        self.worked(writing=True)
+        self.worked(writing=proof)
 
     def failed(self, error: StoreUnavailable | InvalidSettings, *, writing: bool = False) -> None:
         """Somebody could not reach it, or not write to it; telling it twice changes nothing."""
