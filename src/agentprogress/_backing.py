@@ -53,8 +53,8 @@ class Backing(ABC):
         """
 
     @abstractmethod
-    def turn_away(self, producer: Producer, *, detach: bool) -> None:
-        """Ends a session that has just begun, or leaves it to others; never waits."""
+    def leave(self, producer: Producer) -> None:
+        """Leaves a session that runs here to another owner; where there can be none, ends it."""
 
     @abstractmethod
     def reserve(self, options: SessionOptions) -> Producer:
@@ -141,7 +141,7 @@ class Backing(ABC):
         Args:
             function: what may wait.
             args: its arguments.
-            undo: called with what came of it when nobody waits for that any more.
+            undo: called with what came of it when nobody waits for that any more; may wait as well.
         """
 
     @abstractmethod

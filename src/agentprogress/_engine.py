@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from . import errors
@@ -98,18 +99,19 @@ class Engine:
         """Begins the session that the options describe; `open` and `start` end in it."""
         self.try_host()
         self._refuse_when_draining()
-        return self._begun(self.backing.begin(options, LoopRef.current()))
+        return self._begin(options, LoopRef.current())
 
     async def begin_here(self, options: SessionOptions) -> Producer:
         """`begin`, where an event loop has other things to do than to wait for a store."""
         self.try_host()
         self._refuse_when_draining()
-        backing = self.backing
-        return self._begun(await backing.run(backing.begin, options, LoopRef(), undo=_undo))
+        undo = partial(self.shutdown.turn_away, options)
+        return await self.backing.run(self._begin, options, LoopRef(), undo=undo)
 
-    def _begun(self, producer: Producer) -> Producer:
+    def _begin(self, options: SessionOptions, loop: LoopRef | None) -> Producer:
+        producer = self.backing.begin(options, loop)
         if self.draining:  # since it was asked for
-            self.backing.turn_away(producer, detach=self.on_shutdown == "detach")
+            self.shutdown.turn_away(options, producer)
             raise errors.Draining
         return producer
 
@@ -122,7 +124,8 @@ class Engine:
         """`reserve`, where an event loop has other things to do."""
         self.try_host()
         self._refuse_when_draining()
-        return await self.backing.run(self.backing.reserve, options)
+        undo = None if options.get("session_id") is not None else _forget
+        return await self.backing.run(self.backing.reserve, options, undo=undo)
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
@@ -392,6 +395,6 @@ class Engine:
             job.cancel()
 
 
-def _undo(producer: Producer) -> None:
-    """Ends a session whose code will never run: who began it was cancelled meanwhile."""
-    producer.close({"type": "session.cancelled"})
+def _forget(producer: Producer) -> None:
+    """Ends a session whose id nobody was told: who reserved it was cancelled meanwhile."""
+    producer.record.request_cancel(None, None)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ._block import SHUTDOWN
 from ._host import Host
 from ._record import SessionRecord
 from ._wakeup import LoopRef, Wakeup
 
 if TYPE_CHECKING:
+    from ._describing import SessionOptions
     from ._engine import Engine
+    from ._producer import Producer
 
 __all__ = ["Shutdown"]
 
@@ -94,6 +97,26 @@ class Shutdown:
         self._engine.backing.stop(self._settings.close_flush_timeout)
 
     # Ending what runs here
+
+    def turn_away(self, options: SessionOptions, producer: Producer) -> None:
+        """Ends a session that has begun and whose code will never run, or leaves it to others.
+
+        Args:
+            options: what it was begun with.
+            producer: nobody's.
+        """
+        engine = self._engine
+        if engine.draining:
+            others = engine.on_shutdown == "detach"
+            wire = SHUTDOWN
+        else:  # who began it was cancelled meanwhile
+            others = options.get("existing") == "resume"
+            wire = {"type": "session.cancelled"}
+        # A generated id is known to nobody.
+        if others and options.get("session_id") is not None:
+            engine.backing.leave(producer)
+        else:
+            producer.close(wire)
 
     async def drain(self) -> None:
         """See `SessionRegistry.drain`."""

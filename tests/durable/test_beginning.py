@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -179,19 +180,16 @@ def test_a_process_runs_no_more_sessions_than_it_may(site: Sites) -> None:
     job.session(job.there, session_id="d")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("session_id", ["job", None])
-@async_test
-async def test_a_session_whose_task_is_cancelled_as_it_begins_does_not_run(
-    site: Sites, session_id: str | None
-) -> None:
-    job = site()
+# Cancelled as it begins
+
+
+async def cancelled_in_its_claim(job: Site, act: Callable[[], Awaitable[object]]) -> None:
+    """Does something in a task that is cancelled, as asyncio does it, while the store claims."""
     loop, left = asyncio.get_running_loop(), threading.Event()
 
     async def handle() -> None:
         try:
-            async with job.here.open(session_id=session_id):
-                raise AssertionError
+            await act()
         finally:
             left.set()
 
@@ -205,9 +203,53 @@ async def test_a_session_whose_task_is_cancelled_as_it_begins_does_not_run(
     with pytest.raises(asyncio.CancelledError):
         await task
     await job.clock.advance(1)
+
+
+async def opened(registry: SessionRegistry, **options: Any) -> None:
+    async with registry.open(**options):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("session_id", ["job", None])
+@async_test
+async def test_a_session_whose_task_is_cancelled_as_it_begins_does_not_run(
+    site: Sites, session_id: str | None
+) -> None:
+    job = site()
+    await cancelled_in_its_claim(job, lambda: opened(job.here, session_id=session_id))
     (info,) = job.there.list()
     assert info.status == "cancelled"
     assert not replica_of(job.here, info.id).owned
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("then", ["here", "there"])
+@async_test
+async def test_a_resumption_whose_task_is_cancelled_is_left_to_the_next_one(
+    site: Sites, then: str
+) -> None:
+    job = site()
+    with job.here.open(session_id="job") as session:
+        session.suspend("Deploy?", bool)
+    (request,) = job.there.snapshot("job").requests
+    job.there.answer("job", request.request_id, True)
+    await cancelled_in_its_claim(job, lambda: opened(job.here, session_id="job", existing="resume"))
+    with getattr(job, then).open(session_id="job", existing="resume") as session:
+        assert session.answer is True
+        session.complete("deployed")
+    assert job.process().result("job") == "deployed"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("session_id", "left"), [("job", ["pending"]), (None, ["cancelled"])])
+@async_test
+async def test_a_reservation_whose_task_is_cancelled_is_left_to_who_knows_its_id(
+    site: Sites, session_id: str | None, left: list[str]
+) -> None:
+    job = site()
+    await cancelled_in_its_claim(job, lambda: job.here.reserve(session_id=session_id))
+    assert [info.status for info in job.there.list()] == left
 
 
 # Reserved, and never begun

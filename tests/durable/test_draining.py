@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
@@ -82,6 +83,46 @@ async def test_what_was_about_to_begin_is_left_with_the_rest(
         drained.set()
     await job.clock.advance(31)
     stored = job.store.there("job")
+    assert stored.status == status
+    assert (stored.lease_left or 0) <= 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("session_id", "on_shutdown", "status"),
+    [
+        ("job", "fail", "failed"),
+        ("job", "detach", "running"),
+        (None, "fail", "failed"),
+        (None, "detach", "failed"),  # its id is known to nobody who could take it over
+    ],
+)
+async def test_what_is_cancelled_as_it_begins_while_the_process_drains_is_left_with_the_rest(
+    site: Sites, session_id: str | None, on_shutdown: OnShutdown, status: str
+) -> None:
+    job = site(lease_ttl=30)
+    leaving = job.process(on_shutdown=on_shutdown)
+    loop, claiming, left = asyncio.get_running_loop(), anyio.Event(), threading.Event()
+
+    async def begin() -> None:
+        async with leaving.open(session_id=session_id):
+            raise AssertionError
+
+    def claim() -> None:
+        loop.call_soon_threadsafe(claiming.set)
+        assert left.wait(10)
+
+    job.store.meanwhile("claim", claim)
+    task = loop.create_task(begin())
+    await claiming.wait()
+    await leaving.drain()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    left.set()
+    await job.clock.advance(1)
+    (info,) = job.there.list()
+    stored = job.store.there(info.id)
     assert stored.status == status
     assert (stored.lease_left or 0) <= 0
 

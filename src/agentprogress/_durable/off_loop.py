@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from ..abc import Clock
 __all__ = ["OffLoop"]
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("agentprogress")
 
 # Threads of a process for all who wait: each holds a connection of the store's.
 _MOST = 2
@@ -42,8 +45,8 @@ class OffLoop:
 
         Args:
             function: what may wait.
-            undo: called with what came of it when nobody waits for that any more: asyncio cancels
-                a task, but not what a thread does for it.
+            undo: called in a thread with what came of it when nobody waits for that any more:
+                asyncio cancels a task, but not what a thread does for it.
         """
         here = LoopRef()
         if self._limiter is None or not self._limiter[0].same(here):
@@ -59,7 +62,10 @@ class OffLoop:
                 result = made.pop()
             except IndexError:
                 return
-            undo(result)
+            try:
+                undo(result)
+            except Exception:
+                _logger.exception("What was begun for a task that is cancelled could not be undone")
 
         with ExitStack() as until_begun:
             until_begun.enter_context(self._clock.at_work())
@@ -76,5 +82,6 @@ class OffLoop:
                 return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
             except BaseException:
                 abandoned.set()
-                undo_it()
+                if made:
+                    threading.Thread(target=undo_it, name="agentprogress undo", daemon=True).start()
                 raise

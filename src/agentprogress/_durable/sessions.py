@@ -317,11 +317,8 @@ class DurableSessions(Backing):
 
     # Shutting down
 
-    def turn_away(self, producer: Producer, *, detach: bool) -> None:
-        if detach:  # its lease runs out by itself
-            _replica(producer.record).lose()
-        else:
-            producer.close(SHUTDOWN)
+    def leave(self, producer: Producer) -> None:
+        self._give_up_leases([_replica(producer.record)])
 
     def part(self, *, detach: bool) -> None:
         owned = [replica for replica in self.replicas.all() if replica.owned]

@@ -59,7 +59,7 @@ class InProcess(Backing):
             self._refuse_foreign(options.get("session_id"))
             return self._creation.begin(options)
 
-    def turn_away(self, producer: Producer, *, detach: bool) -> None:
+    def leave(self, producer: Producer) -> None:
         producer.close(SHUTDOWN)
 
     def reserve(self, options: SessionOptions) -> Producer:
