@@ -57,6 +57,7 @@ EXAMPLES = [
     errors.RequestTooLarge(1),
     errors.Draining(),
     errors.StoreUnavailable(),
+    errors.SessionUnavailable(["a", "b"]),
     errors.WrongLoop(),
     errors.FollowError("gone", "It is over.", retryable=False, close_code=4410),
     errors.InvalidUrl("It has no host."),

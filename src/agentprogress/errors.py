@@ -30,6 +30,7 @@ The tree::
     │   └── RequestTooLarge               ... because its body passes the limit
     ├── Draining                          the registry is shutting down
     ├── StoreUnavailable                  the store cannot be reached, or cannot write
+    │   └── SessionUnavailable            ... but only for some sessions; has ``session_ids``
     ├── WrongLoop                         used from a second running event loop
     ├── FollowError                       a client gave up, or could not ask; has ``kind``
     ├── InvalidUrl (ValueError)           not the URL of a session
@@ -45,6 +46,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from .codes import CODES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .events import ErrorInfo
 
 __all__ = [
@@ -73,6 +76,7 @@ __all__ = [
     "SessionEnded",
     "SessionError",
     "SessionGone",
+    "SessionUnavailable",
     "SessionUnknown",
     "StoreUnavailable",
     "TokenExpired",
@@ -399,6 +403,20 @@ class StoreUnavailable(ProgressError):
     """The store cannot be reached, or cannot write; what was asked may have been done or not."""
 
     code = "store_unavailable"
+
+
+class SessionUnavailable(StoreUnavailable):
+    """Some sessions cannot be reached, while the store serves others.
+
+    Attributes:
+        session_ids: those that were asked about and cannot be reached; empty where it is not known
+            whose part of the store it is.
+    """
+
+    def __init__(self, session_ids: Iterable[str] = ()) -> None:
+        self.session_ids = frozenset(session_ids)
+        whose = f"Session {min(self.session_ids)!r}" if self.session_ids else "A part of the store"
+        super().__init__(f"{whose} cannot be reached right now, though others can.")
 
 
 class WrongLoop(ProgressError):

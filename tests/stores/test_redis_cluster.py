@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from agentprogress.abc import Append, Appended, Listener, Refusal, Refused
-from agentprogress.errors import InvalidSettings, StoreUnavailable
+from agentprogress.abc import Append, Appended, Listener, Position, Refusal, Refused, Trim
+from agentprogress.errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 from agentprogress.stores.redis import RedisStore
 from agentprogress.testing._store_case import (
     EPOCH,
@@ -160,22 +160,74 @@ def slot(cluster: Cluster, moving: str) -> int:
         return int(client.keyslot(f"agentprogress:{{{moving}}}:m"))
 
 
-def test_a_node_that_is_gone_is_unavailable(cluster: Cluster, store: RedisStore) -> None:
-    assert all(store.claim(claim(name)) for name in _NAMES)
-    gone = cluster.nodes[1]
-    with gone.client() as client:
-        keys: list[bytes] = ask(client, "KEYS", "*{s*}:m")
-    there = {name for name in _NAMES if f"agentprogress:{{{name}}}:m".encode() in keys}
-    gone.pause()
+def test_a_node_that_hangs_keeps_only_its_own_sessions_waiting(
+    cluster: Cluster, store: RedisStore
+) -> None:
+    there = _claimed_by_node(cluster, store)[1]
     short = RedisStore.from_url(f"{cluster.url}?cluster=true&socket_timeout=0.2")
+    cluster.nodes[1].pause()
     answers = dict(zip(_NAMES, short.append(_appends(1)), strict=True))
-    # The others' sessions are written, and where there are no others, nobody is there.
-    with pytest.raises(StoreUnavailable, match="in time"):
-        short.append([append(session_id=name) for name in there])
-    gone.resume()
+    # Nobody else is asked, so it does not show whether anybody else is there.
+    alone = short.append([append(session_id=name) for name in there])
+    cluster.nodes[1].resume()
     short.close()
-    assert {name for name in _NAMES if answers[name] == Refused(Refusal.UNAVAILABLE)} == there
+    away = Refused(Refusal.UNAVAILABLE)
+    assert {name for name in _NAMES if answers[name] == away} == set(there)
+    assert alone == [away] * len(there)
     assert {a.head for a in store.append(_appends(1)) if isinstance(a, Appended)} == {2}
+
+
+def test_what_is_asked_of_a_node_that_is_gone_concerns_only_its_sessions(
+    cluster: Cluster, store: RedisStore
+) -> None:
+    there = _claimed_by_node(cluster, store)[1]
+    others = [name for name in _NAMES if name not in there]
+    store.close()
+    store = RedisStore.from_url(f"{cluster.url}?cluster=true&socket_timeout=0.2")
+    cluster.nodes[1].pause()
+    store.connect()
+    asked: list[Callable[[], object]] = [
+        lambda: store.heads(_NAMES),
+        lambda: store.read([Position(name) for name in _NAMES]),
+    ]
+    for ask_for in asked:
+        with pytest.raises(SessionUnavailable) as caught:
+            ask_for()
+        assert caught.value.session_ids == set(there)
+    asked = [
+        lambda: store.find(there[0]),
+        lambda: store.claim(claim(there[0])),
+        lambda: store.trim(Trim(there[0], EPOCH, 1, 1, b"{}")),
+        lambda: store.result(there[0]),
+        lambda: store.delete(there[0], LONG),
+    ]
+    for ask_for in asked:
+        with pytest.raises(SessionUnavailable) as caught:
+            ask_for()
+        assert caught.value.session_ids == {there[0]}
+    assert None not in store.heads(others)
+    for node in (cluster.nodes[0], cluster.nodes[2]):
+        node.pause()
+    with pytest.raises(StoreUnavailable) as error:
+        store.find(there[0])
+    assert not isinstance(error.value, SessionUnavailable)
+    store.close()
+
+
+def _claimed_by_node(cluster: Cluster, store: RedisStore) -> list[list[str]]:
+    assert all(store.claim(claim(name)) for name in _NAMES)
+    return _by_node(cluster, _NAMES)
+
+
+def _by_node(cluster: Cluster, names: Sequence[str]) -> list[list[str]]:
+    """Returns for each node which of these sessions it has."""
+    with cluster.client() as client:
+        slots = client.nodes_manager.slots_cache
+        ports = [slots[client.keyslot(f"agentprogress:{{{name}}}:m")][0].port for name in names]
+    return [
+        [name for name, port in zip(names, ports, strict=True) if port == node.port]
+        for node in cluster.nodes
+    ]
 
 
 def test_a_cluster_has_to_be_named_and_nothing_else_may(cluster: Cluster, engine: Engine) -> None:

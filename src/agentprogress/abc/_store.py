@@ -80,6 +80,12 @@ class Store(ABC):
 
     Every method raises `StoreUnavailable` when the store cannot be reached or cannot write; the
     call may have taken effect or not.
+
+    A store on several servers, of which some can be reached, raises `SessionUnavailable` from a
+    call that concerns a session on another one: from `find`, `claim`, `read`, `heads`, `trim`,
+    `result`, `delete` and `list`. The library lets these sessions rest, and goes on with all
+    others. What is done for many sessions is done for those that can be reached; each method says
+    what it answers for the rest.
     """
 
     @abstractmethod
@@ -87,7 +93,7 @@ class Store(ABC):
         """Checks that the store can be reached and used; calling it again does no harm.
 
         Raises:
-            StoreUnavailable: it cannot be reached.
+            StoreUnavailable: it cannot be reached. Of several servers, none can.
             InvalidSettings: it can be reached, but is not configured as it must be.
         """
 
@@ -118,11 +124,18 @@ class Store(ABC):
         """Reads any number of logs: None for a session that is not there, a `Log` for a tombstone.
 
         After `Ending.history_ttl` a log has no entries, and its base is the final state.
+
+        Raises:
+            SessionUnavailable: some cannot be reached. The library then asks for the others only.
         """
 
     @abstractmethod
     def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
-        """Returns the same as `find` for many sessions, cheaply: `details` may be left empty."""
+        """Returns the same as `find` for many sessions, cheaply: `details` may be left empty.
+
+        Raises:
+            SessionUnavailable: as `read`.
+        """
 
     @abstractmethod
     def trim(self, trim: Trim) -> bool:
@@ -132,7 +145,8 @@ class Store(ABC):
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
         """Renews leases in one call; False for each session that is not as its `Lease` says.
 
-        Only running sessions are renewed. Listeners are woken where `stalled` has changed.
+        Only running sessions are renewed. Listeners are woken where `stalled` has changed. A
+        session that cannot be reached, while others can, counts as renewed.
         """
 
     @abstractmethod
@@ -142,7 +156,7 @@ class Store(ABC):
         *,
         statuses: Collection[SessionStatus] = (SessionStatus.PENDING, SessionStatus.RUNNING),
     ) -> list[Overdue]:
-        """Returns sessions whose lease has run out, the longest ago first.
+        """Returns sessions that can be reached whose lease has run out, the longest ago first.
 
         Args:
             most: at most so many.

@@ -7,18 +7,19 @@ says in our words what went wrong. Nothing is repeated here that may have been d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 from typing_extensions import override
 
 from ..abc import Listener
 from ..errors import InvalidSettings, StoreUnavailable
-from ._redis.cluster import Call, Router
+from ._redis.cluster import Call, Router, Silences
 from ._redis.fitness import SECTIONS, risk_of
 from ._redis.keys import Command, Keys, by_hash, by_text, on_the_wire
-from ._redis.listener import PublishListener
+from ._redis.listener import Line, PublishListener
 from ._redis.replies import DAMAGED, UNREACHED
 from ._redis.store import ScriptedStore
 from ._redis.url import DEFAULT_PREFIX, Options, Target, options_of, target_of
@@ -204,24 +205,22 @@ class _Server:
             InvalidSettings: it must not be used as it is.
         """
         with self._worded(entering=True):
-            for client in self._nodes():
-                info: dict[str, Any] = {}
-                for section in SECTIONS:
-                    info |= client.info(section)
+            for info in self._infos():
                 risk = risk_of(info, self.shown, options)
                 if risk is not None and not self._warned:
                     _logger.warning("%s", risk)
                     self._warned = True
 
-    def _nodes(self) -> list[_Client]:
-        return [self._client]
+    def _infos(self) -> list[dict[str, Any]]:
+        """Returns what each node that can be reached says of itself; one does at least."""
+        return [_info(self._client)]
 
     # Listening
 
-    def dial(self) -> _Line:
+    def dial(self) -> Line:
         """Returns a new connection that only listens."""
         with self._worded():
-            return _Line(self._connection(), self._worded)
+            return Line(self._connection(), self._worded)
 
     def _connection(self) -> _Connection:
         return _connected(self._pool)
@@ -253,6 +252,7 @@ class _Cluster(_Server):
         super().__init__(target)
         self._known: _Topology | None = None
         self._stale = False
+        self._silences = Silences()
 
     def close(self) -> None:
         known, self._known = self._known, None
@@ -279,7 +279,7 @@ class _Cluster(_Server):
         self._stale = False
         return known
 
-    def _nodes(self) -> list[_Client]:
+    def _clients(self) -> list[_Client]:
         try:
             topology = self._topology()
         except RedisClusterException as error:
@@ -288,63 +288,48 @@ class _Cluster(_Server):
             raise
         return [topology.get_redis_connection(node) for node in topology.get_primaries()]
 
+    def _infos(self) -> list[dict[str, Any]]:
+        answers = [self._answered(client, partial(_info, client)) for client in self._clients()]
+        infos = [answer for answer in answers if not isinstance(answer, Exception)]
+        if not infos:
+            raise answers[0]
+        return infos
+
     def _ask(self, calls: Sequence[Call]) -> list[Any]:
         try:
             answers = Router(self._topology(), self._sent, _has_moved).ask(calls)
+            if all(isinstance(answer, _NO_NODE) for answer in answers):
+                self._stale = True
+                self._topology()  # raises where the others do not answer either
         except (*_NO_NODE, RedisClusterException):
             self._stale = True
             raise
-        if all(isinstance(answer, _NO_NODE) for answer in answers):
-            raise answers[0]
         return answers
 
     def _sent(self, client: _Client, calls: Sequence[Call]) -> list[Any]:
-        """As `_sent`, but that one node is gone is no reason not to ask the others."""
+        answer = self._answered(client, partial(_sent, client, calls))
+        return [answer] * len(calls) if isinstance(answer, Exception) else answer
+
+    def _answered(self, client: _Client, ask: Callable[[], Any]) -> Any:
+        """Asks a node; that it is gone is no reason not to ask the others, so that is returned."""
+        kwargs = client.connection_pool.connection_kwargs
+        node = f"{kwargs['host']}:{kwargs['port']}"
         try:
-            return _sent(client, calls)
+            return self._silences.ask(node, ask)
         except AuthenticationError:
             raise
         except _NO_NODE as error:
             # Somebody else may have taken its slots over.
             self._stale = True
-            return [error] * len(calls)
+            return error
 
     def _connection(self) -> _Connection:
         """Connects to any node: what is published on one is told on all."""
-        nodes = self._nodes()
-        for node in nodes[:-1]:
+        clients = self._clients()
+        for client in clients[:-1]:
             with suppress(redis.ConnectionError, redis.TimeoutError):
-                return _connected(node.connection_pool)
-        return _connected(nodes[-1].connection_pool)
-
-
-class _Line:
-    """A connection that only listens; see `_redis.listener.ListenConnection`."""
-
-    def __init__(
-        self, connection: _Connection, worded: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        self._connection = connection
-        self._worded = worded
-        # redis-py does not tell its socket, and its own PubSub cannot be interrupted.
-        self._descriptor: int = connection._sock.fileno()
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def send(self, command: str, channels: Collection[str]) -> None:
-        with self._worded():
-            self._connection.send_command(command, *channels)
-
-    def receive(self) -> tuple[bytes, bytes, bytes] | None:
-        with self._worded():
-            if not self._connection.can_read(timeout=0):
-                return None
-            kind, channel, payload = self._connection.read_response()
-            return kind, channel, payload
-
-    def close(self) -> None:
-        self._connection.disconnect()
+                return _connected(client.connection_pool)
+        return _connected(clients[-1].connection_pool)
 
 
 def _how_to_connect(url: str) -> dict[str, Any]:
@@ -367,6 +352,13 @@ def _connected(pool: Any) -> _Connection:
     connection: _Connection = pool.connection_class(**pool.connection_kwargs)
     connection.connect()
     return connection
+
+
+def _info(client: _Client) -> dict[str, Any]:
+    info: dict[str, Any] = {}
+    for section in SECTIONS:
+        info |= client.info(section)
+    return info
 
 
 def _sent(client: _Client, calls: Sequence[Call]) -> list[Any]:

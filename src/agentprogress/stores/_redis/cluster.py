@@ -6,15 +6,20 @@ already, and a claim that is repeated is refused; so calls are sent from here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Call", "Router"]
+__all__ = ["Call", "Router", "Silences"]
+
+T = TypeVar("T")
 
 Call = tuple[Any, ...]
 
 # How often a slot may have moved while we look.
 _MAX_TURNS = 3
+# For how many times as long as a node has kept us waiting in vain it is not asked.
+_REST = 4
 
 
 class Router:
@@ -67,3 +72,31 @@ class Router:
             node = self._topology.get_node_from_key(calls[number][3])
             groups.setdefault(node.name, (node, []))[1].append(number)
         yield from groups.values()
+
+
+class Silences:
+    """Nodes that have kept us waiting in vain, and are not asked for a while.
+
+    Whoever waits for a node that hangs does nothing for the sessions on all others. One that is
+    gone, and turns us away at once, costs nothing and is asked each time.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        # By node: until when it is not asked, and why.
+        self._silent: dict[str, tuple[float, Exception]] = {}
+
+    def ask(self, node: str, question: Callable[[], T]) -> T:
+        """Asks a node; where it has to rest, raises what it last raised."""
+        begun = self._monotonic()
+        until, why = self._silent.get(node, (begun, None))
+        if why is not None and begun < until:
+            raise why.with_traceback(None)
+        try:
+            answer = question()
+        except Exception as error:
+            now = self._monotonic()
+            self._silent[node] = now + _REST * (now - begun), error
+            raise
+        self._silent.pop(node, None)
+        return answer

@@ -14,6 +14,7 @@ from math import inf
 from typing import Any, Protocol
 
 from ...abc import Append, Claim
+from ...errors import SessionUnavailable
 from .keys import (
     Argument,
     Command,
@@ -24,7 +25,7 @@ from .keys import (
     place_in_order,
     whose_in_order,
 )
-from .replies import Due, Found, NoAnswer, answered, due_of
+from .replies import Due, Found, NoAnswer, due_of
 
 __all__ = ["Calls", "Index", "IndexEdit"]
 
@@ -189,7 +190,9 @@ class Index:
             low = f"({place}"
         while True:
             command = Command("order", self._keys.index, (low, high, page))
-            [names] = answered(self._calls.run([command]))
+            [names] = self._calls.run([command])
+            if isinstance(names, NoAnswer):
+                raise SessionUnavailable
             yield [whose_in_order(name) for name in names]
             if len(names) < page:
                 return

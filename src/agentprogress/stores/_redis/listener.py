@@ -10,13 +10,13 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...abc import Listener
 from ...errors import StoreUnavailable
 from .keys import Keys
 
-__all__ = ["ListenConnection", "PublishListener"]
+__all__ = ["Line", "ListenConnection", "PublishListener"]
 
 # A subscriber's socket is kept small by asking for so many channels at once.
 _AT_ONCE = 1_000
@@ -40,6 +40,40 @@ class ListenConnection(Protocol):
     def close(self) -> None:
         """Lets go of it."""
         ...
+
+
+class Line:
+    """A `ListenConnection` over one of the client library's.
+
+    Args:
+        connection: the library's, connected.
+        worded: says in our words what goes wrong in a block.
+    """
+
+    def __init__(
+        self, connection: Any, worded: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
+        self._connection = connection
+        self._worded = worded
+        # redis-py does not tell its socket, and its own PubSub cannot be interrupted.
+        self._descriptor: int = connection._sock.fileno()
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def send(self, command: str, channels: Collection[str]) -> None:
+        with self._worded():
+            self._connection.send_command(command, *channels)
+
+    def receive(self) -> tuple[bytes, bytes, bytes] | None:
+        with self._worded():
+            if not self._connection.can_read(timeout=0):
+                return None
+            kind, channel, payload = self._connection.read_response()
+            return kind, channel, payload
+
+    def close(self) -> None:
+        self._connection.disconnect()
 
 
 class PublishListener(Listener):

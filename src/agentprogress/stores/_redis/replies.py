@@ -5,13 +5,14 @@ Nothing here talks to a server. Replies come as bytes and integers, nested as th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from ..._core.states import SessionStatus
 from ...abc import Appended, Log, Refusal, Refused, Stored
-from ...errors import StoreUnavailable
+from ...errors import SessionUnavailable
 
 __all__ = [
     "DAMAGED",
@@ -46,14 +47,16 @@ DAMAGED = NoAnswer.DAMAGED
 UNREACHED = NoAnswer.UNREACHED
 
 
-def answered(replies: list[Any]) -> list[Any]:
-    """Returns answers where nobody can be told that some are missing.
+def answered(session_ids: Sequence[str], replies: list[Any]) -> list[Any]:
+    """Returns the answers for these sessions where none may be missing.
 
     Raises:
-        StoreUnavailable: one of them could not be reached.
+        SessionUnavailable: some of them could not be reached.
     """
-    if any(reply is UNREACHED for reply in replies):
-        raise StoreUnavailable("A part of the Redis Cluster cannot be reached.")
+    pairs = zip(session_ids, replies, strict=True)
+    unreached = [session_id for session_id, reply in pairs if reply is UNREACHED]
+    if unreached:
+        raise SessionUnavailable(unreached)
     return replies
 
 

@@ -62,22 +62,24 @@ class ScriptedStore(Store):
         # First the hint: who dies between the two leaves a session that somebody looks after.
         wait = claim.ttl if claim.lease is None else claim.lease
         hint = self._index.look(claim.session_id, microseconds(wait))
-        first = self._index.command([hint])
-        if self._run([packed_claim(self._keys, claim)], first=first) != [1]:
+        packed = packed_claim(self._keys, claim)
+        replies = self._calls.run([packed], first=self._index.command([hint]))
+        if answered([claim.session_id], replies) != [1]:
             return False
         self._index.write([self._index.put(claim)])
         return True
 
     def trim(self, trim: Trim) -> bool:
-        return self._run([packed_trim(self._keys, trim)]) == [1]
+        done = self._run(trim.session_id, packed_trim(self._keys, trim))
+        return bool(done == 1)
 
     def result(self, session_id: str) -> bytes | None:
-        [result] = self._run([Command("result", self._keys.of(session_id), ())])
+        result = self._run(session_id, Command("result", self._keys.of(session_id), ()))
         return None if result is DAMAGED else result
 
     def delete(self, session_id: str, ttl: float) -> bool:
         arguments = (self._keys.channel(session_id), milliseconds(ttl))
-        [epoch] = self._run([Command("delete", self._keys.of(session_id), arguments)])
+        epoch = self._run(session_id, Command("delete", self._keys.of(session_id), arguments))
         if not isinstance(epoch, bytes):
             return False
         self._index.write([self._index.ends(session_id, epoch.decode(), 0.0)])
@@ -115,17 +117,15 @@ class ScriptedStore(Store):
             Command("read", self._keys.of(at.session_id), (at.epoch or "", at.seq))
             for at in positions
         ]
-        return [
-            log_of(at.session_id, reply)
-            for at, reply in zip(positions, self._run(commands), strict=True)
-        ]
+        session_ids = [at.session_id for at in positions]
+        replies = answered(session_ids, self._calls.run(commands))
+        return [log_of(*each) for each in zip(session_ids, replies, strict=True)]
 
     def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
         found = self._found(session_ids)
         return [each.stored if each is not None else None for each in found]
 
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
-        """See `Store.renew`; one that cannot be reached counts as renewed until the next time."""
         replies = self._calls.run([packed_lease(self._keys, lease) for lease in leases])
         # A renewal that was refused must not hide a session from those who look after it.
         self._index.write(
@@ -202,18 +202,15 @@ class ScriptedStore(Store):
     def _found(
         self, session_ids: Sequence[str], statuses: Collection[str] = ()
     ) -> list[Found | None]:
-        replies = self._run([self._find(each, statuses) for each in session_ids])
-        return [
-            found_of(session_id, reply)
-            for session_id, reply in zip(session_ids, replies, strict=True)
-        ]
+        commands = [self._find(each, statuses) for each in session_ids]
+        replies = answered(session_ids, self._calls.run(commands))
+        return [found_of(*each) for each in zip(session_ids, replies, strict=True)]
 
     def _find(self, session_id: str, statuses: Collection[str]) -> Command:
         return Command("find", self._keys.of(session_id), (listed(statuses),))
 
-    def _run(self, commands: Sequence[Command], *, first: Command | None = None) -> list[Any]:
-        """Runs what nobody can be told of that only a part was done."""
-        return answered(self._calls.run(commands, first=first))
+    def _run(self, session_id: str, command: Command) -> Any:
+        return answered([session_id], self._calls.run([command]))[0]
 
     # Last, because its name stands for the type in what comes after it.
 
