@@ -13,6 +13,7 @@ import pytest
 
 from agentprogress.abc import Appended, Position, Refusal, Refused
 from agentprogress.errors import InvalidSettings, StoreUnavailable
+from agentprogress.stores._sqlite.file import DatabaseFile
 from agentprogress.stores._sqlite.schema import STEPS, prepare
 from agentprogress.stores.sqlite import SQLiteStore
 from agentprogress.testing._store_case import append, at_once, claim, event
@@ -204,6 +205,31 @@ def test_a_file_that_another_process_keeps_locked_is_named_and_can_still_be_read
     store.close()
 
 
+def test_a_process_that_begins_while_another_one_writes_reads_at_once(path: Path) -> None:
+    before = SQLiteStore(path)
+    assert before.claim(claim())
+    before.close()
+    other = raw(path)
+    other.execute("BEGIN IMMEDIATE")
+    store = SQLiteStore(path, busy_timeout=0.01)
+    store.connect()
+    assert store.find("s") is not None
+    store.connect()
+    other.close()
+    store.close()
+
+
+def test_a_later_version_is_noticed_by_who_has_the_file_open(
+    path: Path, store: SQLiteStore
+) -> None:
+    store.connect()
+    connection = raw(path)
+    connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    connection.close()
+    with pytest.raises(InvalidSettings, match="later version"):
+        store.connect()
+
+
 def test_a_call_that_fails_in_the_middle_changes_nothing(store: SQLiteStore) -> None:
     assert store.claim(claim())
     wrong = append(event(2), details=object())
@@ -253,6 +279,39 @@ def test_a_file_that_is_replaced_in_use_is_read_as_it_is_now(path: Path, tmp_pat
     assert isinstance(answer, Refused)
     assert answer.why is Refusal.BEHIND
     store.close()
+
+
+class ReplacedMeanwhile(DatabaseFile):
+    """A file in whose place there is another one by the time that it has been opened."""
+
+    def __init__(self, path: Path, other: Path) -> None:
+        super().__init__(str(path), busy_timeout=0.01)
+        self._other: Path | None = other
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        super()._set_up(connection)
+        if self._other is not None:
+            for name in ("-wal", "-shm"):
+                Path(self.path + name).unlink(missing_ok=True)
+            os.replace(self._other, self.path)
+            self._other = None
+
+
+@pytest.mark.parametrize("made_before", [True, False])
+def test_a_file_that_is_replaced_while_it_is_opened_is_left_for_the_one_that_is_there(
+    path: Path, tmp_path: Path, *, made_before: bool
+) -> None:
+    other = tmp_path / "other.db"
+    for each in (other, path) if made_before else (other,):
+        made = SQLiteStore(each)
+        made.connect()
+        if each is other:
+            assert made.claim(claim())
+        made.close()
+    file = ReplacedMeanwhile(path, other)
+    with file.writing() as connection:
+        assert connection.execute("SELECT id FROM sessions").fetchall() == [("s",)]
+    file.close()
 
 
 # Connections

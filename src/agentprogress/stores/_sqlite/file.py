@@ -201,16 +201,17 @@ class DatabaseFile:
         return told(self.path, self._busy_timeout)
 
     def check(self) -> None:
-        """Makes sure that the file can be written; makes it where it is missing.
+        """Makes sure that the file is a store's; makes it where it is missing, else only reads it.
+
+        Whether it may be written, nobody knows before a write: it may be locked at any time.
 
         Raises:
             StoreUnavailable: see `errors`.
             InvalidSettings: it must not be used, and why.
         """
         try:
-            # Opening does not tell whether it may be written.
-            with self.writing():
-                pass
+            with self.reading() as connection:
+                version_of(connection, self.path)
         except StoreUnavailable as error:
             if isinstance(error.__cause__, InvalidSettings):
                 raise error.__cause__ from None
@@ -269,17 +270,22 @@ class DatabaseFile:
             raise InvalidSettings(f"There is no folder {folder} for {self.path}; make it first.")
         if os.path.isdir(self.path):
             raise InvalidSettings(f"{self.path} is a folder; name a file for the store.")
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._set_up(connection)
-        except BaseException as error:
+        while True:
+            before = self.identity()
+            connection = sqlite3.connect(
+                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._set_up(connection)
+            except BaseException as error:
+                connection.close()
+                if primary_code(error) == sqlite3.SQLITE_NOTADB:
+                    raise InvalidSettings(f"{self.path} is no SQLite database.") from error
+                raise
+            if before is not None and before == self.identity():
+                return _Opened(connection, before)
+            # It was made here, or replaced meanwhile: which file the connection is to is not sure.
             connection.close()
-            if primary_code(error) == sqlite3.SQLITE_NOTADB:
-                raise InvalidSettings(f"{self.path} is no SQLite database.") from error
-            raise
-        return _Opened(connection, self.identity())
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         # Another application's file is not even to get another journal.

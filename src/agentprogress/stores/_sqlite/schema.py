@@ -121,12 +121,13 @@ def version_of(connection: sqlite3.Connection, path: str, steps: Sequence[Step] 
     Raises:
         InvalidSettings: as `prepare`.
     """
-    # One moment: between two questions another process may make the file.
-    connection.execute("BEGIN")
+    # One moment, also outside of a transaction: between two questions another process may make the
+    # file.
+    connection.execute("SAVEPOINT version")
     try:
         return _version(connection, path, steps)
     finally:
-        connection.execute("ROLLBACK")
+        connection.execute("RELEASE version")
 
 
 def _version(connection: sqlite3.Connection, path: str, steps: Sequence[Step]) -> int:
