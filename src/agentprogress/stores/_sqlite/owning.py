@@ -21,7 +21,7 @@ _RENEWED = (
     "UPDATE sessions SET lease_until = ?, stalled = ?, renewals = renewals + 1, expires = ? "
     "WHERE key = ?"
 )
-_CHANGED = "UPDATE sessions SET change = ?1, altered = ?1 WHERE key = ?2"
+_CHANGED = "UPDATE sessions SET change = ?, altered = ? WHERE key = ?"
 
 
 def claim(db: sqlite3.Connection, claim: Claim, now: float) -> bool:
@@ -87,7 +87,7 @@ def renew(db: sqlite3.Connection, lease: Lease, now: float, change: int) -> bool
         return False
     db.execute(_RENEWED, (now + lease.ttl, lease.stalled, now + row.ttl, row.key))
     if row.stalled != lease.stalled:
-        db.execute(_CHANGED, (change, row.key))
+        db.execute(_CHANGED, (change, change, row.key))
     return True
 
 
