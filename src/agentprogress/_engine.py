@@ -349,7 +349,8 @@ class Engine:
         if status.ended:
             self.local.ended(record)
             if self.on_end:
-                self.backing.tell_end(lambda: self._tell(self.on_end, record, "on_end"))
+                info = SessionInfo.of(record)
+                self.backing.tell_end(lambda: self.tell(self.on_end, info, "on_end"))
         elif status is SessionStatus.PENDING:
             self.local.expire_pending(record)
         else:
@@ -367,17 +368,16 @@ class Engine:
         self.local.unwatch(question)
 
     def answered(self, record: SessionRecord) -> None:
-        self._tell(self.on_answer, record, "on_answer")
+        self.tell(self.on_answer, SessionInfo.of(record), "on_answer")
 
-    def _tell(
-        self, callbacks: list[Callable[[SessionInfo], object]], record: SessionRecord, name: str
+    def tell(
+        self, callbacks: list[Callable[[SessionInfo], object]], info: SessionInfo, name: str
     ) -> None:
-        info = SessionInfo.of(record)
         for callback in list(callbacks):
             try:
                 callback(info)
             except (Exception, SystemExit):
-                _logger.exception("session %s: an %s callback failed", record.id, name)
+                _logger.exception("session %s: an %s callback failed", info.id, name)
 
     async def flush(self, record: SessionRecord) -> None:
         await self.flushing.flush(record)

@@ -295,7 +295,8 @@ class SessionRegistry:
         """Calls back after each session's end, in the thread that ended it; usable as a decorator.
 
         Where sessions live in a store: in the process that ended it, soon after its end is stored,
-        in a thread of its own.
+        in a thread of its own. There 10,000 ends wait for a callback that takes long; what comes
+        on top of them is not told, which is logged.
 
         Raises:
             TypeError: the callback is a coroutine function.

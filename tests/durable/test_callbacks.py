@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 import pytest
 
 from agentprogress import ProgressSession, SessionInfo, SessionRegistry
+from agentprogress._durable.callbacks import Callbacks
+from agentprogress.abc import Refusal
 from agentprogress.registry import engine_of
+from agentprogress.testing import ManualClock
 
-from .kit import Site, Waiting, kill
+from .kit import Site, Waiting, held, kill, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -106,10 +112,10 @@ def answered(*processes: SessionRegistry) -> list[str]:
     return told
 
 
-def suspended(job: Site, **options: float) -> str:
-    with job.here.open(session_id="job") as session:
+def suspended(job: Site, session_id: str = "job", **options: float) -> str:
+    with job.here.open(session_id=session_id) as session:
         session.suspend("Deploy?", **options)
-    (request,) = job.there.snapshot("job").requests
+    (request,) = job.there.snapshot(session_id).requests
     return request.request_id
 
 
@@ -241,6 +247,25 @@ def test_an_answer_is_told_though_the_loop_that_asked_is_over(site: Sites) -> No
 # What a callback may do
 
 
+@contextmanager
+def hanging(
+    job: Site, register: Callable[[Callable[[SessionInfo], object]], object]
+) -> Generator[list[str]]:
+    """Registers a callback that does not return before the block is left; tells its calls."""
+    go_on, called = threading.Event(), list[str]()
+
+    def hang(info: SessionInfo) -> None:
+        called.append(info.id)
+        job.clock.wait_in_thread(go_on, None)
+
+    register(hang)
+    try:
+        yield called
+    finally:
+        go_on.set()
+        job.clock.settle_sync()
+
+
 def test_a_callback_that_exits_ends_no_thread_of_the_library(
     site: Sites, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -287,7 +312,85 @@ def test_a_registry_is_left_though_a_callback_does_not_return(
     assert "does not return" in caplog.records[-1].getMessage()
     go_on.set()
     job.clock.settle_sync()
-    assert callers == ["agentprogress callbacks"] * 2
+    assert callers == ["agentprogress ends"] * 2
+
+
+def test_an_end_whose_callback_takes_long_keeps_no_answer_from_being_told(site: Sites) -> None:
+    job = site()
+    told = answered(job.here)
+    request_id = suspended(job)
+    with hanging(job, job.here.on_end):
+        with job.here.open():
+            pass
+        job.clock.settle_sync()
+        job.there.answer("job", request_id, True)
+        job.clock.settle_sync()
+        assert told == ["job"]
+
+
+def test_an_answer_that_has_to_wait_for_another_callback_is_told_elsewhere(site: Sites) -> None:
+    job = site()
+    request_ids = [suspended(job, session_id) for session_id in ("a", "b")]
+    with hanging(job, job.here.on_answer) as hung:
+        for session_id, request_id in zip(("a", "b"), request_ids, strict=True):
+            job.there.answer(session_id, request_id, True)
+            job.clock.settle_sync()
+        third = job.process()
+        told = answered(third)
+        for session_id in ("a", "b"):
+            third.get(session_id)
+        job.clock.settle_sync()
+        assert (hung, told) == (["a"], ["b"])
+    assert hung == ["a"]
+
+
+def test_what_waits_for_a_callback_holds_no_session(site: Sites) -> None:
+    job = site(replica_ttl=10)
+    with hanging(job, job.here.on_end):
+        for session_id in ("a", "b"):
+            with job.here.open(session_id=session_id):
+                pass
+        job.clock.settle_sync()
+        replica = weakref.ref(replica_of(job.here, "b"))
+        job.clock.advance_sync(60)
+        assert held(job.here) == []
+        gc.collect()
+        assert replica() is None
+
+
+def test_what_waits_for_a_callback_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    callbacks = Callbacks("callbacks", clock)
+    go_on, calls = threading.Event(), list[None]()
+    callbacks.call(lambda: clock.wait_in_thread(go_on, None))
+    clock.settle_sync()
+    for _ in range(10_003):
+        callbacks.call(lambda: calls.append(None))
+    (record,) = caplog.records
+    assert "does not return" in record.getMessage()
+    go_on.set()
+    callbacks.finish(10)
+    assert len(calls) == 10_000
+
+
+def test_a_session_that_cannot_be_reached_is_told_later_and_holds_nobody_up(site: Sites) -> None:
+    job = site()
+    request_id = suspended(job)
+    job.there.answer("job", request_id, True)
+    job.clock.settle_sync()
+    third = job.process()
+    told = answered(third)
+    job.store.refuses["job"] = Refusal.UNAVAILABLE
+    third.get("job")
+    job.clock.settle_sync()
+    with third.open(session_id="other"):
+        pass
+    assert third.get("other").status == "completed"
+    assert third.stats().store_available
+    assert told == []
+    job.store.refuses.clear()
+    job.clock.advance_sync(2)
+    assert told == ["job"]
 
 
 def test_a_registry_is_left_when_its_callbacks_have_returned(site: Sites) -> None:

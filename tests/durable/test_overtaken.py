@@ -63,25 +63,6 @@ def test_a_fault_of_the_store_is_not_the_end_of_what_was_to_be_stored(
     assert "committer failed" in caplog.text
 
 
-def test_an_errand_that_fails_is_not_run_for_ever(
-    site: Sites, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = site()
-    session = job.session()
-    ran: list[None] = []
-
-    def errand() -> None:
-        ran.append(None)
-        fail()
-
-    durable(job.here).committer.run_soon(errand)
-    job.clock.advance_sync(30)
-    session.flush_sync()
-    assert len(ran) == 1
-    assert job.store.renewed
-    assert "committer failed" in caplog.text
-
-
 def test_what_goes_wrong_with_one_session_keeps_no_other_waiting(
     site: Sites, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,6 @@ class Committer:
         self._ready: deque[Replica] = deque()
         self._ticks: list[tuple[float, int, Replica]] = []
         self._order = itertools.count()
-        self._errands: deque[Callable[[], object]] = deque()
         self._renew_at = self._sweep_at = self._commit_at = -inf
         self._urgent = False
         self._loops = LoopWatch(self._clock, self._settings.lease_ttl)
@@ -81,18 +80,12 @@ class Committer:
             self._urgent = True
         self.worker.wake()
 
-    def run_soon(self, errand: Callable[[], object]) -> None:
-        """Has something done in this thread, again and again until the store can be reached."""
-        self._errands.append(errand)
-        self.worker.wake()
-
     # One turn
 
     def forked(self) -> None:
         """Forgets, in a process that was forked off, what its parent goes on with."""
         self._ready.clear()
         self._ticks.clear()
-        self._errands.clear()
         self._suspects.clear()
         self.worker.forked()
 
@@ -109,7 +102,6 @@ class Committer:
                 self._renew(now)
             if not rests:
                 self._commit(now)
-                self._run_errands()
                 if renews:
                     self._find_lost(now)
                     self._sweep_at = now
@@ -122,7 +114,7 @@ class Committer:
             return self._rest()
         if self._urgent:
             return now
-        if self._ready or self._errands:
+        if self._ready:
             return self._commit_at
         next_tick = self._ticks[0][0] if self._ticks else inf
         return min(max(next_tick, self._commit_at), self._renew_at, self._sweep_at)
@@ -240,15 +232,6 @@ class Committer:
         )
         replica.start_over(new_epoch(), expected)
         self._ready.append(replica)
-
-    def _run_errands(self) -> None:
-        while self._errands:
-            errand = self._errands.popleft()
-            try:
-                errand()
-            except StoreUnavailable:
-                self._errands.appendleft(errand)
-                raise
 
     # What waits
 

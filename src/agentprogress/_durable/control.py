@@ -18,7 +18,14 @@ from .._core.states import SessionStatus
 from .._core.times import rfc3339
 from .._inputs import Outcome, digest
 from ..abc import Append, Appended, Refusal, Refused, Store, Stored
-from ..errors import InputSettled, InvalidAnswer, ProgressError, StoreUnavailable
+from ..errors import (
+    InputSettled,
+    InvalidAnswer,
+    ProgressError,
+    SessionUnavailable,
+    StoreUnavailable,
+)
+from ..info import SessionInfo
 from .json_schema import problems_with
 from .replica import Replica
 from .sending import EMITTING, SETTLING, entry_of
@@ -88,12 +95,12 @@ class Control:
         self,
         replica: Replica,
         key: str,
-        body: bytes | None,
+        body: bytes,
         only: tuple[SessionStatus, ...],
         mark: str = "",
     ) -> Appended | Refused:
-        """Writes what is written once; without a body only that it was."""
-        entries = [] if body is None else [entry_of(Encoded(self._engine.stamp(), body))]
+        """Writes what is written once."""
+        entries = [entry_of(Encoded(self._engine.stamp(), body))]
         head = replica.history.head
         return self._append(
             Append(replica.id, replica.epoch, entries, head, once=key, mark=mark, only=only)
@@ -134,8 +141,7 @@ class Control:
     def _append(self, append: Append) -> Appended | Refused:
         answer = self._sessions.write(lambda: self._store.append([append])[0])
         if isinstance(answer, Refused) and answer.why is Refusal.UNAVAILABLE:
-            # Not of the store: others are served.
-            raise StoreUnavailable(f"Session {append.session_id} cannot be reached right now.")
+            raise SessionUnavailable([append.session_id])
         return answer
 
     # Lost sessions
@@ -231,19 +237,33 @@ class Control:
         if problems:
             raise InvalidAnswer(replica.id, request_id, problems)
 
-    def tell_answered(self, replica: Replica, request_id: str) -> None:
-        """Calls the application's `on_answer` back, in one process of all that could."""
-        if not replica.waits_for(request_id):
+    def tell_answered(self, info: SessionInfo, request_id: str) -> None:
+        """Calls the application's `on_answer` back, in one process of all that could.
+
+        Called in the thread for that: what other callbacks keep from being called here may be
+        called elsewhere.
+
+        Args:
+            info: of the session, as it was when its question was settled.
+            request_id: of the question.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        held = self._sessions.replicas.get(info.id)
+        if self._engine.draining or (held is not None and not held.waits_for(request_id)):
             return
-        answer = self._once(replica, f"told:{request_id}", None, (SessionStatus.WAITING,))
+        only = (SessionStatus.WAITING,)
+        once = f"told:{request_id}"
+        answer = self._append(Append(info.id, info.epoch, [], info.head, once=once, only=only))
         if not isinstance(answer, Appended) or answer.repeated:
             return
 
-        async def call_back() -> None:
-            self._engine.answered(replica)
+        def call() -> None:
+            self._engine.tell(self._engine.on_answer, info, "on_answer")
 
-        def elsewhere() -> None:
-            self._sessions.callbacks.call(lambda: self._engine.answered(replica))
+        async def call_in_task() -> None:
+            call()
 
         # In a task, so that it may start the job that goes on.
-        self._engine.run_in_loop(call_back, elsewhere)
+        self._engine.run_in_loop(call_in_task, lambda: self._sessions.answers.call_next(call))

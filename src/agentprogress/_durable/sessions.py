@@ -70,7 +70,8 @@ class DurableSessions(Backing):
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
         self._faults = Faults()
         self._off_loop = OffLoop(self.clock)
-        self.callbacks = Callbacks(self.clock)
+        self._ends = Callbacks("agentprogress ends", self.clock)
+        self.answers = Callbacks("agentprogress answers", self.clock)
         concern(self)
 
     # Sessions
@@ -251,14 +252,15 @@ class DurableSessions(Backing):
         self.replicas.used(_replica(record))
 
     def tell_end(self, tell: Callable[[], object]) -> None:
-        self.callbacks.call(tell)
+        self._ends.call(tell)
 
     def touch(self, replica: Replica, *, urgent: bool = False) -> None:
         self.committer.touch(replica, urgent=urgent)
 
     def resolved(self, replica: Replica, request_id: str) -> None:
         if self.engine.on_answer and not self.engine.draining:
-            self.committer.run_soon(lambda: self._control.tell_answered(replica, request_id))
+            info = SessionInfo.of(replica)
+            self.answers.call(lambda: self._control.tell_answered(info, request_id))
 
     def cancel(self, replica: Replica, reason: str | None, by: str | None) -> bool:
         return self._control.cancel(replica, reason, by)
@@ -347,7 +349,8 @@ class DurableSessions(Backing):
         self.committer.forked()
         self.listening.forked()
         self.replicas.forked()
-        self.callbacks.forked()
+        self._ends.forked()
+        self.answers.forked()
         self._off_loop.forked()
 
     def exiting(self) -> None:
@@ -365,7 +368,8 @@ class DurableSessions(Backing):
             self.wait_stored_sync(replica, left())
         # A thread that waits for the store itself is not waited for: it is a daemon.
         self.committer.worker.stop(left())
-        self.callbacks.finish(deadline)
+        self._ends.finish(deadline)
+        self.answers.finish(deadline)
         self.committer.worker.stop(left())  # callbacks may have written something
         self.listening.stop(left())
         self.store.close()
