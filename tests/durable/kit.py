@@ -23,8 +23,9 @@ from agentprogress.abc import (
     Refusal,
     Refused,
     Stored,
+    Trim,
 )
-from agentprogress.errors import InvalidSettings, StoreUnavailable
+from agentprogress.errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 from agentprogress.events import Event, LogMessage
 from agentprogress.registry import engine_of
 from agentprogress.stores.memory import MemoryStore
@@ -46,6 +47,8 @@ class Watched(MemoryStore):
         refuses: by id, why every append to a session is refused.
         litter: so many things more have to be swept.
         read_only: whoever writes is told that it cannot be reached, and everybody else is answered.
+        away: by call and session, whether it cannot be reached, though others can.
+        claims: how often anybody claimed anything.
         unfit: whoever connects is told that its settings are wrong.
     """
 
@@ -61,6 +64,8 @@ class Watched(MemoryStore):
         self.refuses: dict[str, Refusal] = {}
         self.litter = 0
         self.read_only = False
+        self.away: Callable[[str, str], bool] = lambda _call, _session_id: False
+        self.claims = 0
         self.unfit = False
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
@@ -83,6 +88,11 @@ class Watched(MemoryStore):
         if self.read_only:
             raise StoreUnavailable("It is full.")
 
+    def _check_reached(self, call: str, *session_ids: str) -> None:
+        away = [each for each in session_ids if self.away(call, each)]
+        if away:
+            raise SessionUnavailable(away)
+
     def backup(self, session_id: str) -> Callable[[], object]:
         """Returns how to make a session what it is now, as a failover to an old replica does."""
         there = deepcopy(self._sessions[session_id])
@@ -91,6 +101,8 @@ class Watched(MemoryStore):
     def claim(self, claim: Claim) -> bool:
         self._interrupted("claim")
         self._check_writable()
+        self.claims += 1
+        self._check_reached("claim", claim.session_id)
         granted = super().claim(claim)
         if self.cut_claims:
             self.cut_claims -= 1
@@ -109,17 +121,31 @@ class Watched(MemoryStore):
         return answers
 
     def _answer(self, append: Append) -> Appended | Refused:
-        why = self.refuses.get(append.session_id)
+        away = self.away("append", append.session_id)
+        why = Refusal.UNAVAILABLE if away else self.refuses.get(append.session_id)
         return super().append([append])[0] if why is None else Refused(why)
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
         self.reads += 1
+        self._check_reached("read", *(each.session_id for each in positions))
         return super().read(positions)
 
     def renew(self, leases: Sequence[Lease]) -> list[bool]:
         self._interrupted("renew")
         self.renewed.append(leases)
         return super().renew(leases)
+
+    def find(self, session_id: str) -> Stored | None:
+        self._check_reached("find", session_id)
+        return super().find(session_id)
+
+    def heads(self, session_ids: Sequence[str]) -> list[Stored | None]:
+        self._check_reached("heads", *session_ids)
+        return super().heads(session_ids)
+
+    def trim(self, trim: Trim) -> bool:
+        self._check_reached("trim", trim.session_id)
+        return super().trim(trim)
 
     def sweep(self, most: int) -> int:
         swept = min(self.litter, most)
@@ -128,7 +154,7 @@ class Watched(MemoryStore):
 
     def there(self, session_id: str) -> Stored:
         """Returns what it knows of a session."""
-        found = self.find(session_id)
+        found = super().find(session_id)
         assert found is not None
         return found
 

@@ -113,6 +113,109 @@ def test_what_is_asked_of_a_session_that_cannot_be_reached_fails_and_nothing_els
     assert job.there.cancel("job")
 
 
+@async_test
+async def test_a_session_that_cannot_be_reached_is_left_as_it_is_known(site: Sites) -> None:
+    job = site(news_interval=15, max_store_delay=2, lost_after=None)
+    session, other = job.session(), job.session(session_id="other")
+    async with job.following(job.there) as away, job.following(job.there, None, "other") as well:
+        job.store.away = _is_job
+        session.log("waits")
+        for number in range(20):
+            other.log(str(number))
+            await job.clock.advance(1)
+        assert messages(well.items) == [str(number) for number in range(20)]
+        assert not away.finished
+        assert job.there.stats().store_available
+        job.store.silent = True
+        job.store.away = _none
+        await job.clock.advance(3)
+        assert messages(away.items) == ["waits"]
+
+
+@async_test
+async def test_who_joins_a_session_that_cannot_be_reached_is_sent_away_and_no_other(
+    site: Sites,
+) -> None:
+    job = site()
+    job.session()
+    job.session(session_id="other")
+    await job.clock.settle()
+    job.store.away = _is_job
+    with pytest.raises(StoreUnavailable, match="job"):
+        async with job.there.subscribe("job"):
+            pass
+    assert job.there.stats().store_available
+    async with job.following(job.there, None, "other") as well:
+        assert well.types == ["session.started"]
+
+
+def test_a_session_that_cannot_be_claimed_waits_and_no_other(site: Sites) -> None:
+    job = site()
+    other = job.session(session_id="other")
+    job.clock.settle_sync()
+    job.store.away = lambda call, _: call == "claim"
+    session = job.session(session_id=None)
+    for number in range(10):
+        session.log(str(number))
+        session.log("once more")
+        replica_of(job.here, session.id).hurry()
+        other.log(str(number))
+        job.clock.advance_sync(0.5)
+        assert job.store.there("other").head == number + 2
+    assert job.store.claims <= 10
+    assert job.here.stats().store_available
+    job.store.away = _none
+    job.clock.advance_sync(2)
+    assert job.store.there(session.id).head == 21
+    assert job.here.stats().waiting == 0
+
+
+def test_what_waits_for_a_claim_is_bounded(site: Sites) -> None:
+    job = site(max_outbox_events=10, max_append_events=10)
+    job.store.away = lambda call, _: call == "claim"
+    session = job.session(session_id=None)
+    for number in range(1_000):
+        session.log(str(number))
+        job.clock.advance_sync(0.1)
+    assert job.here.stats().waiting <= 16 * 10 + 20
+
+
+def test_who_opens_a_session_that_cannot_be_reached_waits_for_it(site: Sites) -> None:
+    job = site(store_wait=5)
+    job.store.away = _is_job
+    with Waiting(job.clock, job.session) as opening:
+        job.clock.advance_sync(2)
+        assert opening.ended is None
+        job.clock.advance_sync(4)
+    assert isinstance(opening.error, StoreUnavailable)
+    assert job.here.stats().store_available
+
+
+def test_a_log_that_cannot_be_cut_is_cut_later(site: Sites) -> None:
+    job = site(max_history_events=10)
+    session, other = job.session(), job.session(session_id="other")
+    job.store.away = lambda call, session_id: call == "trim" and session_id == "job"
+    for number in range(30):
+        session.log(str(number))
+        other.log(str(number))
+        job.clock.advance_sync(0.1)
+    assert job.store.there("other").oldest > 1
+    assert (job.store.there("job").oldest, job.store.there("job").head) == (1, 31)
+    assert job.here.stats().store_available
+    job.store.away = _none
+    session.log("one more")
+    job.clock.advance_sync(1)
+    assert job.store.there("job").oldest > 1
+
+
+def _is_job(_call: str, session_id: str) -> bool:
+    return session_id == "job"
+
+
+def _none(_call: str, _session_id: str) -> bool:
+    return False
+
+
 # When it is tried again
 
 

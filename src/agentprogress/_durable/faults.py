@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
-from ..errors import InvalidSettings, StoreUnavailable
+from ..errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 
-__all__ = ["Faults"]
+__all__ = ["Faults", "of_those_reached"]
+
+A = TypeVar("A")
+S = TypeVar("S")
 
 _logger = logging.getLogger("agentprogress")
 
@@ -26,11 +30,15 @@ class Faults:
     def of(self, session_id: str) -> Generator[None]:
         """Keeps what goes wrong with a session in the block, and logs the first of it.
 
+        That it cannot be reached, while others can, is not logged: it is asked for again.
+
         Raises:
             StoreUnavailable, InvalidSettings: those concern all sessions.
         """
         try:
             yield
+        except SessionUnavailable:
+            pass
         except (StoreUnavailable, InvalidSettings):
             raise
         except Exception:
@@ -41,3 +49,22 @@ class Faults:
                 _logger.exception(
                     "session %s cannot be served for now; the others go on", session_id
                 )
+
+
+def of_those_reached(
+    question: Callable[[Sequence[S]], Sequence[A]], subjects: Mapping[str, S]
+) -> list[tuple[S, A]]:
+    """Asks a store about sessions; what cannot be reached, while others can, is left out.
+
+    Args:
+        question: returns an answer for each.
+        subjects: what it is asked about, by the id of the session.
+    """
+    left = dict(subjects)
+    while True:
+        try:
+            return list(zip(left.values(), question(list(left.values())), strict=True))
+        except SessionUnavailable as error:
+            if not error.session_ids & left.keys():
+                raise
+            left = {each: left[each] for each in left if each not in error.session_ids}

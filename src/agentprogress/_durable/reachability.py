@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from ..abc import Clock, Store
-from ..errors import InvalidSettings, StoreUnavailable
+from ..errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 from ..settings import Settings
 
 __all__ = ["Reachability"]
@@ -73,7 +73,9 @@ class Reachability:
     def rest(self, until: float) -> None:
         """Waits in this thread for the next try."""
         pause = threading.Event()
-        self._clock.wait_in_thread(pause, min(until, max(self.retry_at, self.write_at)))
+        soonest = self._clock.monotonic() + self._settings.min_store_delay
+        due = soonest if self.down is None else max(self.retry_at, self.write_at)
+        self._clock.wait_in_thread(pause, min(until, due))
 
     @contextmanager
     def writing(self, *, proof: bool = True) -> Generator[None]:
@@ -84,6 +86,8 @@ class Reachability:
         """
         try:
             yield
+        except SessionUnavailable:
+            raise  # others are served
         except StoreUnavailable as error:
             self.failed(error, writing=True)
             raise

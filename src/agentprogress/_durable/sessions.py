@@ -19,14 +19,14 @@ from .._core.states import SessionStatus
 from .._life import Life
 from .._wakeup import LoopRef, Wakeup
 from ..abc import Lease, Log, Position, Store, Stored
-from ..errors import InvalidSettings, SessionUnknown, StoreUnavailable
+from ..errors import InvalidSettings, SessionUnavailable, SessionUnknown, StoreUnavailable
 from ..info import SessionInfo
 from .callbacks import Callbacks
 from .claims import Claims
 from .committer import Committer
 from .control import Control
 from .details import info_of
-from .faults import Faults
+from .faults import Faults, of_those_reached
 from .fork_and_exit import concern
 from .listening import Listening
 from .off_loop import OffLoop
@@ -126,6 +126,9 @@ class DurableSessions(Backing):
         try:
             self.reachability.connect()
             answer = question()
+        except SessionUnavailable:
+            self.reachability.worked()
+            raise
         except (StoreUnavailable, InvalidSettings) as error:
             self._failed(error)
             raise
@@ -234,17 +237,21 @@ class DurableSessions(Backing):
         replica.load(log)
         return replica
 
-    def refresh(self, replicas: Sequence[Replica]) -> None:
-        """Reads on from the heads of these."""
+    def refresh(self, replicas: Sequence[Replica]) -> bool:
+        """Reads on from the heads of these; false where some could not be reached."""
         if not replicas:
-            return
-        logs = self.store.read([_position(replica.id, replica) for replica in replicas])
-        for replica, log in zip(replicas, logs, strict=True):
+            return True
+        logs = of_those_reached(
+            lambda some: self.store.read([_position(one.id, one) for one in some]),
+            {replica.id: replica for replica in replicas},
+        )
+        for replica, log in logs:
             if log is not None:
                 with self._faults.of(replica.id):
                     self.keep(log, replica)
             elif not replica.owned and replica.claim is None:
                 self.replicas.drop(replica.id)
+        return len(logs) == len(replicas)
 
     # What replicas ask for (`Outgoing`)
 
