@@ -18,10 +18,11 @@ from .._core.states import SessionStatus
 from .._core.thinning import Thinning
 from .._ids import new_epoch
 from ..abc import Append, Appended, Expected, Lease, Refused, Store, Stored
-from ..errors import InvalidSettings, SessionUnavailable, StoreUnavailable
+from ..errors import InvalidSettings, StoreUnavailable
 from .faults import Faults
 from .loop_watch import LoopWatch
 from .reachability import Reachability
+from .reading import outranks
 from .replica import Replica
 from .upload import Ask, Later
 from .worker import Worker
@@ -163,23 +164,20 @@ class Committer:
         while self._ticks and self._ticks[0][0] <= now:
             self._ready.append(heapq.heappop(self._ticks)[2])
         batch: dict[Replica, Append] = {}
-        looked_at: set[Replica] = set()
         for _ in range(len(self._ready)):
             if len(batch) >= _MOST_SESSIONS:
                 self._urgent = True
                 break
             replica = self._ready.popleft()
-            if replica in looked_at:
-                continue
-            looked_at.add(replica)
-            if replica.claim is not None and now < replica.upload.rests_until:
-                self._put_off(replica, replica.upload.rests_until)
+            if replica in batch:
                 continue
             made: Append | Later | None = Later(now + _REST)
             try:
                 with self._faults.of(replica.id):
                     if replica.claim is not None:
                         self._claim(replica)
+                    if replica.claim is not None:
+                        continue  # it has to be made anew
                     made = replica.next_append(now)
                     if made is None:
                         self._cut(replica)
@@ -195,20 +193,15 @@ class Committer:
     def _claim(self, replica: Replica) -> None:
         claim = replica.claim
         assert claim is not None
-        try:
-            with self._reachability.writing():
-                granted = self._store.claim(claim)
-        except SessionUnavailable:
-            replica.upload.rest(_REST)
-            self._relieve_if_behind([replica])
-            raise
+        with self._reachability.writing():
+            granted = self._store.claim(claim)
         if granted:
             replica.claim = None
             return
         found = self._store.find(claim.session_id)
         replica.claim = None
         if found is None or found.epoch != claim.epoch:  # else an answer got lost on its way
-            replica.lose(fenced=True)
+            self._recover(replica)
 
     def _help(self, replica: Replica, ask: Ask) -> None:
         if ask is Ask.RECOVER:
@@ -229,7 +222,7 @@ class Committer:
     def _recover(self, replica: Replica) -> None:
         """Starts over in another epoch: the store has lost what it had, or a part of it."""
         found = self._store.find(replica.id)
-        if found is not None and (found.gone or found.epoch != replica.epoch):
+        if found is not None and outranks(found, replica.stored):
             self._sessions.refresh([replica])
             if replica.owned:
                 replica.lose(fenced=True)
@@ -238,7 +231,7 @@ class Committer:
         _logger.warning(
             "session %s: the store has lost %s; it goes on in a new epoch",
             replica.id,
-            "it" if found is None else "the end of its log",
+            "it" if found is None or found.epoch != replica.epoch else "the end of its log",
         )
         replica.start_over(new_epoch(), expected)
         self._ready.append(replica)
@@ -296,10 +289,9 @@ class Committer:
         for replica in refused:
             # Before the store is asked: meanwhile the listener may read more.
             head = replica.history.head
-            with self._faults.of(replica.id):
-                found = self._store.find(replica.id)
-                if found is None or _has_lost(found, replica, head):
-                    self._recover(replica)
+            found = self._store.find(replica.id)
+            if found is None or _has_lost(found, replica, head):
+                self._recover(replica)
         self._sessions.refresh([replica for replica in refused if replica.claim is None])
 
     def _renew_all(self) -> list[Replica]:
@@ -363,6 +355,7 @@ class Committer:
 
 def _has_lost(found: Stored, replica: Replica, head: int) -> bool:
     """True where a store has forgotten the owner's claim, or the end of the log that it had."""
-    if found.epoch != replica.epoch or found.fence > replica.stored.fence:
+    stored = replica.stored
+    if outranks(found, stored):
         return False
-    return found.fence < replica.stored.fence or found.head < head
+    return (found.epoch, found.fence) != (stored.epoch, stored.fence) or found.head < head

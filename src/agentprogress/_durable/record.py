@@ -15,8 +15,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from .._core.batch import Batch
+from .._core.cursor import Cursor
 from .._core.frames import ProducerState
-from .._core.history import History
+from .._core.history import History, Joined, framed
 from .._core.jsonable import encode_json
 from .._core.states import TERMINAL_EVENTS, SessionStatus
 from .._following import Ended, Moved, Resync, SubscriberBase, Tombstone
@@ -50,6 +51,7 @@ class CommittedRecord(SessionRecord):
 
     __slots__ = (
         "_announced",
+        "_doubted",
         "_heard_at",
         "_intended",
         "_leaving",
@@ -69,6 +71,8 @@ class CommittedRecord(SessionRecord):
         self._heard_at = hub.clock.monotonic()
         self._leaving: dict[SubscriberBase, None] = {}
         self._announced = False
+        # Cursors of another log of this epoch, which was lost.
+        self._doubted: list[str] = []
 
     @property
     def intended(self) -> SessionStatus:
@@ -114,6 +118,14 @@ class CommittedRecord(SessionRecord):
         left = self.stored.lease_left
         return inf if left is None or left <= 0 or self.owned else self._heard_at + left
 
+    @property
+    def may_return(self) -> bool:
+        """True while a producer elsewhere may live, and bring back what the store has lost."""
+        left = self.stored.lease_left
+        running = self.status is SessionStatus.RUNNING
+        now = self._hub.clock.monotonic()
+        return running and left is not None and now < self._heard_at + left
+
     def details(self) -> bytes:
         """Returns what is kept with the session besides its log."""
         return encode_details(self.life, self._hub.encoder.describe)
@@ -146,6 +158,17 @@ class CommittedRecord(SessionRecord):
         self._settled()
         self._let_go()
         self.announce()
+
+    def agrees_with(self, log: Log) -> bool:
+        """False where the last event that both have is not the same."""
+
+        def compare(history: History) -> bool:
+            seq = min(history.head, log.session.head)
+            if seq < max(history.oldest, log.first):
+                return True
+            return history.page(seq - 1, 1).frames[0] == framed(log.entries[seq - log.first], seq)
+
+        return self.locked(compare)
 
     def _recall(self, state: dict[str, Any]) -> None:
         """Takes over what a state tells; what comes after it is heard event by event."""
@@ -315,7 +338,18 @@ class CommittedRecord(SessionRecord):
         if subscriber in self._leaving:
             del self._leaving[subscriber]
             return Moved(self)
-        return super()._next(subscriber)
+        taken = super()._next(subscriber)
+        if isinstance(taken, Moved) and taken.record.epoch == self.epoch and subscriber.remote:
+            # Its client comes back with a cursor that might fit, by its number alone.
+            assert isinstance(taken.record, CommittedRecord)
+            taken.record._doubted.append(str(Cursor(self.epoch, subscriber.position)))
+        return taken
+
+    def _answer(self, cursor: str | None) -> Joined:
+        if cursor in self._doubted:
+            self._doubted.remove(cursor)
+            cursor = ""  # of no log
+        return super()._answer(cursor)
 
     @property
     def _over(self) -> tuple[bool, ...]:

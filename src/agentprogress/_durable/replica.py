@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._asking import resolved
@@ -200,7 +201,7 @@ class Replica(CommittedRecord):
         if why is Refusal.UNAVAILABLE:
             self.upload.rest(settings.min_store_delay)
             return Ask.NOTHING
-        if why in (Refusal.UNKNOWN, Refusal.BEHIND) and self.owned:
+        if why in (Refusal.UNKNOWN, Refusal.EPOCH, Refusal.BEHIND) and self.owned:
             return Ask.RECOVER
         if why is Refusal.FULL:
             # Somebody else has to cut the log, unless it is cut here now.
@@ -308,7 +309,9 @@ class Replica(CommittedRecord):
 
         def act() -> None:
             self._start_over(epoch)
-            self.claim = self.upload.start_over(self, expected)
+            claim = self.upload.start_over(self, expected)
+            self.stored = replace(self.stored, epoch=epoch, fence=claim.fence)
+            self.claim = claim
 
         self._turn(act)
         self.announce()

@@ -60,11 +60,17 @@ class Replicas:
         with self._lock:
             return list(self._held.values())
 
-    def hold(self, replica: Replica) -> Replica:
-        """Holds a replica, unless there is a better one of its id; returns the one that is held."""
+    def hold(self, replica: Replica, *, instead_of: Replica | None = None) -> Replica:
+        """Holds a replica, unless there is a better one of its id; returns the one that is held.
+
+        Args:
+            replica: to be held.
+            instead_of: the one that is to be let go of, if it is held and has no producer.
+        """
         with self._lock:
             earlier = self._held.get(replica.id)
-            if earlier is not None and not _is_better(replica, earlier):
+            void = earlier is instead_of and earlier is not None and not earlier.owned
+            if earlier is not None and not void and not _is_better(replica, earlier):
                 return earlier
             self._held[replica.id] = replica
             if earlier is not None:

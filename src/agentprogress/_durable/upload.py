@@ -34,7 +34,7 @@ class Ask(Enum):
     TRIM = "trim"
     """The stored log is full."""
     RECOVER = "recover"
-    """The store has lost the log, or its end."""
+    """The store has lost the log, or its end, unless the session is another's."""
 
 
 class Later(NamedTuple):
@@ -97,11 +97,6 @@ class Upload:
     def rest(self, pause: float) -> None:
         """Sends nothing for so many seconds."""
         self._not_before = self._hub.clock.monotonic() + pause
-
-    @property
-    def rests_until(self) -> float:
-        """Monotonic time before which nothing is sent."""
-        return self._not_before
 
     def next_append(self, replica: Replica, now: float) -> Append | Later | None:
         """Returns what is to be sent now, the same until it is answered; None: nothing is."""
@@ -168,7 +163,8 @@ class Upload:
             epoch=replica.epoch,
             status=replica.status,
             attempt=replica.attempt,
-            fence=replica.stored.fence,
+            # One more: what the store had before may come back.
+            fence=replica.stored.fence + 1,
             owner=replica.life.owner,
             created=replica.stored.created,
             details=replica.details(),
