@@ -22,7 +22,7 @@ from ._life import Hub
 if TYPE_CHECKING:
     from ._record import SessionRecord
 
-__all__ = ["SessionLog"]
+__all__ = ["AFTER_THE_END", "SessionLog"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,8 @@ _logger = logging.getLogger("agentprogress")
 # and before it waits its turn to do so.
 _HELP_ENTRIES = 64
 _WAIT_ENTRIES = 1024
+
+AFTER_THE_END = "emitted after the end"
 
 
 class SessionLog(ABC):
@@ -88,7 +90,7 @@ class SessionLog(ABC):
     def put(self, entry: Entry) -> None:
         """Takes an event from any thread; never waits."""
         if self.closed:
-            self.drop("emitted after the end")
+            self.drop(AFTER_THE_END)
             return
         inbox = self._inbox
         inbox.append(entry)
@@ -127,6 +129,10 @@ class SessionLog(ABC):
         if not self._drop_logged:
             self._drop_logged = True
             _logger.warning("session %s: an event was %s and dropped", self.id, why)
+
+    def hush(self) -> None:
+        """What comes too late from now on is nobody's fault: it is counted, and not logged."""
+        self._drop_logged = True
 
     def commit(self) -> None:
         """Moves everything pending into the log."""

@@ -12,6 +12,7 @@ from ._errors_out import error_info
 from ._given import as_text
 from ._ids import short_id
 from ._inputs import Asked, Form, Question, SessionSuspended, check_request_id, check_timeout
+from ._log import AFTER_THE_END
 from ._record import Hub, SessionRecord
 from .errors import EventTooLarge, SessionConflict, SessionEnded
 
@@ -82,10 +83,12 @@ class Producer:
             return
         if self._strict:
             self.refuse_late()
-        if self._fence != record.fence:
-            record.drop("emitted by a producer that is no longer the owner")
-        else:
+        if self._fence == record.fence:
             record.put(entry)
+        elif record.closed:
+            record.drop(AFTER_THE_END)
+        else:
+            record.drop("emitted by a producer that is no longer the owner")
 
     def refuse_late(self) -> None:
         """Raises what a strict call after the end, or after another owner's beginning, deserves."""
@@ -94,9 +97,11 @@ class Producer:
         self.refuse_fenced()
 
     def refuse_fenced(self) -> None:
-        """Raises if another owner has taken the session."""
-        if self._fence != self.record.fence:
-            record = self.record
+        """Raises if another owner has taken the session, or somebody else has ended it."""
+        record = self.record
+        if self._fence != record.fence:
+            if record.ended:
+                raise SessionEnded(record.id, record.status)
             raise SessionConflict(record.id, record.status, "Another owner has taken it.")
 
     def field(self, text: object) -> str:

@@ -198,6 +198,8 @@ class ProgressSession(Scope):
 
         Raises:
             SessionConflict: another owner has taken the session.
+            SessionEnded: somebody else ended it before a store had everything.
+            StoreUnavailable: a store did not take everything in that time.
         """
         if self._producer.recorded:
             self._producer.refuse_fenced()

@@ -155,7 +155,9 @@ async def test_a_detached_session_is_taken_over_at_once(site: Sites) -> None:
         assert not follower.finished
 
 
-async def test_a_detached_job_is_stopped_without_an_end(site: Sites) -> None:
+async def test_a_detached_job_is_stopped_without_an_end(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
     job = site()
     leaving = job.process(on_shutdown="detach")
     stopped: list[str] = []
@@ -172,6 +174,7 @@ async def test_a_detached_job_is_stopped_without_an_end(site: Sites) -> None:
         leaving.start(work, session_id="job")
         await job.clock.settle()
     assert stopped == ["job"]
+    assert caplog.records == []
     stored = job.store.there("job")
     assert (stored.status, stored.head) == ("running", 2)
     assert (stored.lease_left or 0) <= 0

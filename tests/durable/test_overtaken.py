@@ -132,6 +132,38 @@ def test_a_flush_says_when_somebody_else_has_ended_the_session(site: Sites) -> N
         session.flush_sync()
 
 
+def test_a_flush_says_so_when_that_was_known_before(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site()
+    session = job.session()
+    job.clock.settle_sync()
+    job.there.delete("job")
+    job.clock.settle_sync()
+    session.log("too late")
+    with pytest.raises(SessionEnded):
+        session.flush_sync()
+    assert session.dropped == 1
+    assert "emitted after the end" in caplog.text
+
+
+def test_a_flush_says_so_when_who_took_the_session_over_has_ended_it(site: Sites) -> None:
+    job = site(lease_ttl=30)
+    session = job.session()
+    job.clock.settle_sync()
+    kill(job.here)
+    job.clock.jump(31)
+    with job.there.open(session_id="job", existing="resume"):
+        session.log("too late")
+        for _ in range(2):
+            with pytest.raises(SessionConflict):
+                session.flush_sync()
+    job.clock.settle_sync()
+    job.here.get("job")
+    with pytest.raises(SessionEnded):
+        session.flush_sync()
+
+
 def deleted(job: Site) -> None:
     job.there.delete("job")
 
