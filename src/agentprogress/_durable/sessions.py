@@ -18,19 +18,19 @@ from .._core.cursor import Cursor, check_session_id
 from .._core.states import SessionStatus
 from .._life import Life
 from .._wakeup import LoopRef, Wakeup
-from ..abc import Lease, Log, Position, Store, Stored
-from ..errors import InvalidSettings, SessionUnavailable, SessionUnknown, StoreUnavailable
+from ..abc import Lease, Log, Store, Stored
+from ..errors import InvalidSettings, SessionUnknown, StoreUnavailable
 from ..info import SessionInfo
 from .callbacks import Callbacks
 from .claims import Claims
 from .committer import Committer
 from .control import Control
 from .details import info_of
-from .faults import Faults, of_those_reached
 from .fork_and_exit import concern
 from .listening import Listening
 from .off_loop import OffLoop
 from .reachability import Reachability
+from .reading import Reading
 from .replica import Replica
 from .replicas import Replicas
 
@@ -68,7 +68,7 @@ class DurableSessions(Backing):
         self._control = Control(self, store)
         self._claims = Claims(self, store)
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
-        self._faults = Faults()
+        self._reading = Reading(self, store)
         self._off_loop = OffLoop(self.clock)
         self._ends = Callbacks("agentprogress ends", self.clock)
         self.answers = Callbacks("agentprogress answers", self.clock)
@@ -112,23 +112,19 @@ class DurableSessions(Backing):
         replica = self.replicas.get(session_id)
         if replica is not None and (replica.claim is not None or replica.owned):
             return replica
-        log = self.ask(lambda: self.store.read([_position(session_id, replica)])[0])
-        if log is None:
+        found = self.ask(lambda: self._reading.read(session_id, replica))
+        if found is None:
             self.replicas.drop(session_id)
             raise SessionUnknown(session_id)
-        replica = self.keep(log, replica)
-        if replica.gone is not None:
-            raise replica.gone.error()
-        return replica
+        if found.gone is not None:
+            raise found.gone.error()
+        return found
 
     def ask(self, question: Callable[[], T]) -> T:
         """Asks the store, and takes note of whether it answers."""
         try:
             self.reachability.connect()
             answer = question()
-        except SessionUnavailable:
-            self.reachability.worked()
-            raise
         except (StoreUnavailable, InvalidSettings) as error:
             self._failed(error)
             raise
@@ -201,7 +197,7 @@ class DurableSessions(Backing):
         """Takes over, as the owner by now, what was read of a session."""
         session_id, epoch = log.session.session_id, log.session.epoch
         replica = self.replicas.get(session_id)
-        if replica is None or replica.epoch != epoch:
+        if replica is None or replica.epoch != epoch or not replica.agrees_with(log):
             replica = self.new(log.session, life, owned=False)
         replica.load(log)
         life.answer = replica.life.answer
@@ -212,46 +208,15 @@ class DurableSessions(Backing):
         self.hold(replica)
         return replica
 
-    def hold(self, replica: Replica) -> Replica:
+    def hold(self, replica: Replica, *, instead_of: Replica | None = None) -> Replica:
         """Holds a replica, unless there is a better one; returns the one that is held."""
-        held = self.replicas.hold(replica)
+        held = self.replicas.hold(replica, instead_of=instead_of)
         self.committer.worker.wake()
         return held
 
-    def keep(self, log: Log, known: Replica | None) -> Replica:
-        """Takes over what was read of a session, on from the head of what was known of it."""
-        session_id, epoch = log.session.session_id, log.session.epoch
-        if known is not None and known.epoch == epoch:
-            # Whatever is held by now: what another one has need not reach up to there.
-            known.load(log)
-            return known
-        replica = self.replicas.get(session_id)
-        if replica is None or replica.epoch != epoch:
-            fresh = self.new(log.session, Life(created_at=""), owned=False)
-            fresh.load(log)
-            if fresh.gone is not None and replica is None:
-                return fresh
-            replica = self.hold(fresh)
-            if replica is fresh or replica.epoch != epoch:
-                return replica
-        replica.load(log)
-        return replica
-
-    def refresh(self, replicas: Sequence[Replica]) -> bool:
-        """Reads on from the heads of these; false where some could not be reached."""
-        if not replicas:
-            return True
-        logs = of_those_reached(
-            lambda some: self.store.read([_position(one.id, one) for one in some]),
-            {replica.id: replica for replica in replicas},
-        )
-        for replica, log in logs:
-            if log is not None:
-                with self._faults.of(replica.id):
-                    self.keep(log, replica)
-            elif not replica.owned and replica.claim is None:
-                self.replicas.drop(replica.id)
-        return len(logs) == len(replicas)
+    def refresh(self, replicas: Sequence[Replica]) -> None:
+        """Reads on from the heads of these."""
+        self._reading.refresh(replicas)
 
     # What replicas ask for (`Outgoing`)
 
@@ -394,10 +359,3 @@ def _waited(replica: Replica, before: int, *, done: bool) -> Waited:
     if replica.given_up != before:
         return Waited.ENDED
     return Waited.STORED if done else Waited.LATE
-
-
-def _position(session_id: str, replica: Replica | None) -> Position:
-    """Returns from where to read: from the head of what is held, or everything."""
-    if replica is None:
-        return Position(session_id)
-    return Position(session_id, replica.epoch, replica.history.head)
