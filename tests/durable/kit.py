@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
 from typing import Any, Self
 
@@ -50,6 +50,7 @@ class Watched(MemoryStore):
         away: by call and session, whether it cannot be reached, though others can.
         claims: how often anybody claimed anything.
         unfit: whoever connects is told that its settings are wrong.
+        hangs: seconds after which whoever asks gives up waiting for an answer; 0: it answers.
     """
 
     def __init__(self, *, clock: ManualClock) -> None:
@@ -67,6 +68,7 @@ class Watched(MemoryStore):
         self.away: Callable[[str, str], bool] = lambda _call, _session_id: False
         self.claims = 0
         self.unfit = False
+        self.hangs = 0.0
         self._meanwhile: dict[str, Callable[[], object]] = {}
 
     def meanwhile(self, call: str, act: Callable[[], object]) -> None:
@@ -83,6 +85,14 @@ class Watched(MemoryStore):
         if self.unfit:
             raise InvalidSettings("It evicts what is in it.")
         super().connect()
+
+    @contextmanager
+    def _reached(self) -> Generator[float]:
+        if self.hangs:
+            self._clock.wait_in_thread(threading.Event(), self._clock.monotonic() + self.hangs)
+            raise StoreUnavailable("It does not answer.")
+        with super()._reached() as now:
+            yield now
 
     def _check_writable(self) -> None:
         if self.read_only:

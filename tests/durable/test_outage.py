@@ -12,7 +12,7 @@ from agentprogress import ProgressSession
 from agentprogress.abc import Refusal
 from agentprogress.errors import InvalidSettings, StoreUnavailable
 
-from .kit import Site, Waiting, durable, held, messages, replica_of
+from .kit import Site, Waiting, durable, held, kill, messages, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -72,6 +72,47 @@ async def test_a_join_that_finds_the_store_away_says_so(site: Sites) -> None:
             ask("job")
     with pytest.raises(StoreUnavailable):
         job.there.list()
+
+
+async def turned_away(job: Site, number: int, *times: float) -> list[float]:
+    """Has so many join at once by a store that hangs until the last of these times.
+
+    Returns after how many seconds each was sent away.
+    """
+    for each in range(number):
+        job.session(session_id=f"n{each}")
+    await job.clock.settle()
+    kill(job.here)
+    job.store.hangs = times[-1]
+    begun, waited = job.clock.monotonic(), list[float]()
+
+    async def join(session_id: str) -> None:
+        with pytest.raises(StoreUnavailable):
+            async with job.there.subscribe(session_id):
+                pass
+        waited.append(job.clock.monotonic() - begun)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for each in range(number):
+                tasks.start_soon(join, f"n{each}")
+            for time in times:
+                await job.clock.advance(begun + time - job.clock.monotonic())
+            job.store.hangs = 0
+    await job.clock.advance(times[-1])  # nobody waits for it any more
+    return waited
+
+
+@async_test
+async def test_who_joins_while_the_store_hangs_is_sent_away_as_soon_as_anybody_knows(
+    site: Sites,
+) -> None:
+    assert await turned_away(site(), 8, 5) == [5] * 8
+
+
+@async_test
+async def test_who_joins_stands_in_line_only_so_long(site: Sites) -> None:
+    assert await turned_away(site(store_wait=30), 5, 30, 100) == [30] * 3 + [100] * 2
 
 
 # One session that cannot be reached

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from .._wakeup import LoopRef
 from ..abc import Clock
+from ..errors import StoreUnavailable
 
 __all__ = ["OffLoop"]
 
@@ -25,6 +26,41 @@ _logger = logging.getLogger("agentprogress")
 _MOST = 2
 
 
+class _Line:
+    """Lets so many in at a time, and the others in their order; of one event loop."""
+
+    def __init__(self, clock: Clock, most: int) -> None:
+        self._clock = clock
+        self._free = most
+        self._waiting: deque[anyio.Event] = deque()
+
+    async def enter(self, deadline: float | None) -> bool:
+        """Waits for a place; false when there is none in time."""
+        if self._free:
+            self._free -= 1
+            return True
+        place = anyio.Event()
+        self._waiting.append(place)
+        try:
+            await self._clock.wait(place, deadline)
+        except BaseException:
+            if place.is_set():
+                self.leave()
+            else:
+                self._waiting.remove(place)
+            raise
+        if not place.is_set():
+            self._waiting.remove(place)
+        return place.is_set()
+
+    def leave(self) -> None:
+        """Gives the place to the next one."""
+        if self._waiting:
+            self._waiting.popleft().set()
+        else:
+            self._free += 1
+
+
 class OffLoop:
     """See the module.
 
@@ -34,23 +70,42 @@ class OffLoop:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._limiter: tuple[LoopRef, anyio.CapacityLimiter] | None = None
+        self._line: tuple[LoopRef, _Line] | None = None
 
     def forked(self) -> None:
         """In a process that was forked off there is none of the threads."""
-        self._limiter = None
+        self._line = None
 
-    async def run(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Calls a function in a thread.
+    async def run(
+        self,
+        function: Callable[[], T],
+        undo: Callable[[T], object] | None = None,
+        patience: float | None = None,
+    ) -> T:
+        """Calls a function in a thread, when one is free.
 
         Args:
             function: what may wait.
             undo: called in a thread with what came of it when nobody waits for that any more:
                 asyncio cancels a task, but not what a thread does for it.
+            patience: seconds to wait for a thread at most; None: as long as it takes.
+
+        Raises:
+            StoreUnavailable: none was free in time: others wait for the store.
         """
         here = LoopRef()
-        if self._limiter is None or not self._limiter[0].same(here):
-            self._limiter = here, anyio.CapacityLimiter(_MOST)
+        if self._line is None or not self._line[0].same(here):
+            self._line = here, _Line(self._clock, _MOST)
+        line = self._line[1]
+        deadline = None if patience is None else self._clock.monotonic() + patience
+        if not await line.enter(deadline):
+            raise StoreUnavailable("The store is too slow for all who ask it something.")
+        try:
+            return await self._run(function, undo)
+        finally:
+            line.leave()
+
+    async def _run(self, function: Callable[[], T], undo: Callable[[T], object] | None) -> T:
         made: deque[T] = deque()
         abandoned = threading.Event()
 
@@ -79,7 +134,7 @@ class OffLoop:
                     return result
 
             try:
-                return await anyio.to_thread.run_sync(work, limiter=self._limiter[1])
+                return await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
             except BaseException:
                 abandoned.set()
                 if made:

@@ -96,7 +96,8 @@ class DurableSessions(Backing):
         replica = self.replicas.get(session_id)
         if replica is not None and not fresh and self._is_current(replica, cursor):
             return replica
-        return await self.run(self._fetch, session_id)
+        ask = partial(self._fetch_if_there, session_id)
+        return await self._off_loop.run(ask, patience=self.settings.store_wait)
 
     def _is_current(self, replica: Replica, cursor: str | None) -> bool:
         """False where the store may know more than the listener has been told of."""
@@ -106,6 +107,10 @@ class DurableSessions(Backing):
             return False
         known = Cursor.parse(cursor) if cursor is not None else None
         return known is None or (known.epoch == replica.epoch and known.seq <= replica.history.head)
+
+    def _fetch_if_there(self, session_id: str) -> Replica:
+        self.reachability.check()  # others may have found out while this one waited for its turn
+        return self._fetch(session_id)
 
     def _fetch(self, session_id: str) -> Replica:
         """Reads what the store has of a session; on a thread that may wait."""
