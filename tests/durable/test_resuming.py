@@ -10,7 +10,7 @@ import pytest
 from agentprogress import ProgressSession, SessionRegistry, Snapshot
 from agentprogress.errors import SessionConflict
 
-from .kit import Site
+from .kit import Site, kill
 
 async_test = pytest.mark.anyio
 
@@ -390,3 +390,17 @@ def test_a_message_of_a_resumed_session_comes_after_all_before_it(site: Sites) -
     taken.flush_sync()
     logs = [log.message for log in job.process().snapshot("job").logs]
     assert logs == ["before", "after"]
+
+
+def test_who_could_not_end_a_session_that_was_taken_over_may_take_it_back(site: Sites) -> None:
+    job = site(lease_ttl=30, lost_after=None)
+    with job.here.open(session_id="job"):
+        job.clock.settle_sync()
+        kill(job.here)
+        job.clock.jump(31)
+        job.session(job.there, existing="resume")
+    kill(job.there)
+    job.clock.jump(31)
+    with job.here.open(session_id="job", existing="resume") as session:
+        session.complete("done")
+    assert job.process().result("job") == "done"

@@ -252,6 +252,7 @@ class Replica(CommittedRecord):
             self.fenced = self.fenced or lost
             self.owned = False
             self._intended = None
+            self.closed = self.ended  # an end that was only intended is none
             return barriers
 
         self._call_all(self._turn(act) or ())
