@@ -18,7 +18,7 @@ from .._core.states import SessionStatus
 from .._core.thinning import Thinning
 from .._ids import new_epoch
 from ..abc import Append, Appended, Expected, Lease, Refused, Store, Stored
-from ..errors import InvalidSettings, StoreUnavailable
+from ..errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 from .faults import Faults
 from .loop_watch import LoopWatch
 from .reachability import Reachability
@@ -164,12 +164,17 @@ class Committer:
         while self._ticks and self._ticks[0][0] <= now:
             self._ready.append(heapq.heappop(self._ticks)[2])
         batch: dict[Replica, Append] = {}
+        looked_at: set[Replica] = set()
         for _ in range(len(self._ready)):
             if len(batch) >= _MOST_SESSIONS:
                 self._urgent = True
                 break
             replica = self._ready.popleft()
-            if replica in batch:
+            if replica in looked_at:
+                continue
+            looked_at.add(replica)
+            if replica.claim is not None and now < replica.upload.rests_until:
+                self._put_off(replica, replica.upload.rests_until)
                 continue
             made: Append | Later | None = Later(now + _REST)
             try:
@@ -193,8 +198,13 @@ class Committer:
     def _claim(self, replica: Replica) -> None:
         claim = replica.claim
         assert claim is not None
-        with self._reachability.writing():
-            granted = self._store.claim(claim)
+        try:
+            with self._reachability.writing():
+                granted = self._store.claim(claim)
+        except SessionUnavailable:
+            replica.upload.rest(_REST)
+            self._relieve_if_behind([replica])
+            raise
         if granted:
             replica.claim = None
             return
@@ -289,9 +299,10 @@ class Committer:
         for replica in refused:
             # Before the store is asked: meanwhile the listener may read more.
             head = replica.history.head
-            found = self._store.find(replica.id)
-            if found is None or _has_lost(found, replica, head):
-                self._recover(replica)
+            with self._faults.of(replica.id):
+                found = self._store.find(replica.id)
+                if found is None or _has_lost(found, replica, head):
+                    self._recover(replica)
         self._sessions.refresh([replica for replica in refused if replica.claim is None])
 
     def _renew_all(self) -> list[Replica]:

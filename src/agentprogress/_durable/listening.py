@@ -7,13 +7,14 @@ whenever some may have been lost, the heads of all are read in one call.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
 from .._core.cursor import Cursor
 from ..abc import Listener, Store, Stored
 from ..errors import InvalidSettings, StoreUnavailable
+from .faults import of_those_reached
 from .reachability import Reachability
 from .replica import Replica
 from .worker import Worker
@@ -132,19 +133,32 @@ class Listening:
 
     def _look_at_heads(self, now: float) -> None:
         """Asks for the heads of all, and reads what has moved."""
-        replicas = self._sessions.replicas.all()
-        known = self._store.heads([replica.id for replica in replicas])
+        replicas = {replica.id: replica for replica in self._sessions.replicas.all()}
+        known = of_those_reached(
+            lambda some: self._store.heads([replica.id for replica in some]), replicas
+        )
         moved: list[Replica] = []
         next_end = inf
-        for replica, stored in zip(replicas, known, strict=True):
+        for replica, stored in known:
             if stored is None or not _is_as_known(replica, stored):
                 moved.append(replica)
             else:
                 replica.know(stored)
                 next_end = min(next_end, replica.lease_ends)
-        self._sessions.refresh([one for one in moved if one.claim is None])
         # Just after a lease has run out is the time to see whether it was renewed.
         self._look_at = min(now + self._settings.news_interval, max(next_end, now) + 0.001)
+        if len(known) < len(replicas):
+            self._look_soon()
+        self._refresh([one for one in moved if one.claim is None])
+
+    def _refresh(self, replicas: Sequence[Replica]) -> None:
+        if not self._sessions.refresh(replicas):
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Some could not be reached, so what has come of them is not known."""
+        soon = self._clock.monotonic() + self._settings.max_store_delay
+        self._look_at = min(self._look_at, soon)
 
     def _read(self, woken: Mapping[str, str]) -> None:
         behind: list[Replica] = []
@@ -154,7 +168,7 @@ class Listening:
                 continue
             if not _has(replica, told):
                 behind.append(replica)
-        self._sessions.refresh(behind)
+        self._refresh(behind)
 
     def _drop_listener(self) -> None:
         listener, self._listener = self._listener, None

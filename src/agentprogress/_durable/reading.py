@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from .._life import Life
 from ..abc import Log, Position, Store, Stored
-from .faults import Faults
+from .faults import Faults, of_those_reached
 from .replica import Replica
 
 if TYPE_CHECKING:
@@ -67,19 +67,22 @@ class Reading:
         self._store = store
         self._faults = Faults()
 
-    def refresh(self, replicas: Sequence[Replica]) -> None:
-        """Reads on from the heads of these."""
+    def refresh(self, replicas: Sequence[Replica]) -> bool:
+        """Reads on from the heads of these; false where some could not be reached."""
         if not replicas:
-            return
-        known = [Known.of(replica) for replica in replicas]
-        logs = self._store.read([each.position() for each in known])
-        for each, log in zip(known, logs, strict=True):
+            return True
+        known = {replica.id: Known.of(replica) for replica in replicas}
+        logs = of_those_reached(
+            lambda some: self._store.read([each.position() for each in some]), known
+        )
+        for each, log in logs:
             replica = each.replica
             if log is not None:
                 with self._faults.of(replica.id):
                     self._keep(log, each)
             elif not replica.owned and replica.claim is None:
                 self._sessions.replicas.drop(replica.id)
+        return len(logs) == len(known)
 
     def read(self, session_id: str, replica: Replica | None) -> Replica | None:
         """Reads a session, on from the head of what is held of it; None: the store has none."""

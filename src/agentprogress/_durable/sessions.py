@@ -19,7 +19,7 @@ from .._core.states import SessionStatus
 from .._life import Life
 from .._wakeup import LoopRef, Wakeup
 from ..abc import Lease, Log, Store, Stored
-from ..errors import InvalidSettings, SessionUnknown, StoreUnavailable
+from ..errors import InvalidSettings, SessionUnavailable, SessionUnknown, StoreUnavailable
 from ..info import SessionInfo
 from .callbacks import Callbacks
 from .claims import Claims
@@ -130,6 +130,9 @@ class DurableSessions(Backing):
         try:
             self.reachability.connect()
             answer = question()
+        except SessionUnavailable:
+            self.reachability.worked()
+            raise
         except (StoreUnavailable, InvalidSettings) as error:
             self._failed(error)
             raise
@@ -219,9 +222,9 @@ class DurableSessions(Backing):
         self.committer.worker.wake()
         return held
 
-    def refresh(self, replicas: Sequence[Replica]) -> None:
-        """Reads on from the heads of these."""
-        self._reading.refresh(replicas)
+    def refresh(self, replicas: Sequence[Replica]) -> bool:
+        """Reads on from the heads of these; false where some could not be reached."""
+        return self._reading.refresh(replicas)
 
     # What replicas ask for (`Outgoing`)
 

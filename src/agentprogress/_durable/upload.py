@@ -98,6 +98,11 @@ class Upload:
         """Sends nothing for so many seconds."""
         self._not_before = self._hub.clock.monotonic() + pause
 
+    @property
+    def rests_until(self) -> float:
+        """Monotonic time before which nothing is sent."""
+        return self._not_before
+
     def next_append(self, replica: Replica, now: float) -> Append | Later | None:
         """Returns what is to be sent now, the same until it is answered; None: nothing is."""
         at = self._next_time(replica, now)
