@@ -136,6 +136,7 @@ class Watched(MemoryStore):
         return super().append([append])[0] if why is None else Refused(why)
 
     def read(self, positions: Sequence[Position]) -> list[Log | None]:
+        self._interrupted("read")
         self.reads += 1
         self._check_reached("read", *(each.session_id for each in positions))
         return super().read(positions)

@@ -1,8 +1,10 @@
 """How a store's sessions come to be: made, reserved, taken over, run again.
 
 It decides by what it has read, and claims what it has decided; where somebody else came first, it
-reads and decides again. A session whose id is generated can meet nobody: where the store is away it
-begins all the same, and the committer claims it.
+reads and decides again. Until its first event is stored a session can be claimed once more: the
+last one to claim it has it. Within a process openers of an id wait for each other instead. A
+session whose id is generated can meet nobody: where the store is away it begins all the same, and
+the committer claims it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from ..abc import Claim, Expected, Position, Store, Stored
 from ..errors import SessionConflict, SessionGone, StoreUnavailable, TooManySessions
 from .control import MOST_TRIES
 from .details import decode_details, encode_details
+from .one_by_one import OneByOne
 from .replica import Replica
 
 if TYPE_CHECKING:
@@ -47,22 +50,28 @@ class Claims:
         self._engine = sessions.engine
         self._settings = sessions.settings
         self._clock = sessions.clock
+        self._one_by_one = OneByOne(sessions.clock)
 
     def begin(self, options: SessionOptions) -> Producer:
         """Begins the session that the options describe.
 
         Raises:
-            SessionConflict: ``existing`` does not allow it, or another process came first.
+            SessionConflict: ``existing`` does not allow it, or somebody else came first.
             InvalidSessionId, TooManySessions: it cannot be made.
             StoreUnavailable: the store does not answer; never for a generated id.
             InvalidSettings: the store must not be used as it is.
         """
-        self._check_room()
         session_id = options.get("session_id")
+        if session_id is not None:
+            check_session_id(session_id)
+        self._check_room()
         if session_id is None:
             return self._begin_generated(options)
-        producer = self._decide(session_id, partial(self._begin_found, options))
-        self._confirm(producer)
+        until = self._clock.monotonic() + self._patience
+        with self._one_by_one.turn(session_id, until):
+            self._let_leave(session_id, until)
+            producer = self._decide(session_id, partial(self._begin_found, options), until)
+            self._confirm(producer, until)
         return producer
 
     def reserve(self, options: SessionOptions) -> Producer:
@@ -75,12 +84,35 @@ class Claims:
         session_id = options.get("session_id")
         if session_id is None:
             session_id = new_session_id("")
-        return self._decide(session_id, partial(self._reserve_found, options))
+        check_session_id(session_id)
+        until = self._clock.monotonic() + self._patience
+        return self._decide(session_id, partial(self._reserve_found, options), until)
 
     def _check_room(self) -> None:
         owned = sum(replica.owned for replica in self._sessions.replicas.all())
         if owned >= self._settings.max_sessions:
             raise TooManySessions(f"max_sessions is {self._settings.max_sessions}")
+
+    def forked(self) -> None:
+        """In a process that was forked off nobody is about to begin anything."""
+        self._one_by_one.forked()
+
+    # What this process knows better than the store
+
+    def _let_leave(self, session_id: str, until: float) -> None:
+        """Waits for the store to have it that an owner here has left the session."""
+        replica = self._sessions.replicas.get(session_id)
+        if replica is not None and replica.owned and replica.intended is not SessionStatus.RUNNING:
+            self._sessions.wait_stored_sync(replica, until - self._clock.monotonic())
+
+    def _runs_here(self, session_id: str, found: Stored | None) -> bool:
+        """True where it has its producer here, although the store knows nothing of that (yet)."""
+        replica = self._sessions.replicas.get(session_id)
+        if replica is None or not replica.owned or replica.intended is not SessionStatus.RUNNING:
+            return False
+        if found is None:
+            return True
+        return found.status is not SessionStatus.RUNNING and found.fence <= replica.stored.fence
 
     # Without waiting for a store that is away
 
@@ -127,19 +159,21 @@ class Claims:
     # By what the store knows
 
     def _decide(
-        self, session_id: str, act: Callable[[str, Stored | None], Producer | None]
+        self,
+        session_id: str,
+        act: Callable[[str, Stored | None], Producer | None],
+        until: float,
     ) -> Producer:
         """Finds, decides and claims until nobody else came first."""
         for _ in range(MOST_TRIES):
-            found = self._patiently(lambda: self._store.find(session_id))
-            producer = self._patiently(partial(act, session_id, found))
+            found = self._patiently(lambda: self._store.find(session_id), until)
+            producer = self._patiently(partial(act, session_id, found), until)
             if producer is not None:
                 return producer
         raise SessionConflict(session_id, SessionStatus.PENDING, "Others keep beginning it.")
 
-    def _patiently(self, question: Callable[[], T]) -> T:
-        """Asks the store; waits for one that does not answer, where nobody else is kept waiting."""
-        until = self._clock.monotonic() + self._patience
+    def _patiently(self, question: Callable[[], T], until: float) -> T:
+        """Asks the store; waits for one that does not answer."""
         while True:
             try:
                 return self._sessions.ask(question)
@@ -160,6 +194,9 @@ class Claims:
     def _begin_found(
         self, options: SessionOptions, session_id: str, found: Stored | None
     ) -> Producer | None:
+        if self._runs_here(session_id, found):
+            status = SessionStatus.RUNNING
+            raise SessionConflict(session_id, status, _advice(status, lapsed=False))
         if found is None:
             check_session_id(session_id, chosen=True)
             return self._make(session_id, options, None)
@@ -200,8 +237,12 @@ class Claims:
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=True)
         self._sessions.hold(replica)
-        replica.transition(started(life, claim.attempt))
+        self._start(replica, life, claim.attempt)
         return Producer(self._engine, replica, token)
+
+    def _start(self, replica: Replica, life: Life, attempt: int) -> None:
+        """Begins what was claimed; `_confirm` finds out if somebody else has it by now."""
+        replica.transition(started(life, attempt), only=SessionStatus.PENDING)
 
     def _take_over(self, found: Stored, options: SessionOptions) -> Producer | None:
         """Begins a reserved session, or the next attempt of one that is to be retried."""
@@ -211,7 +252,7 @@ class Claims:
         replica = self._claim_again(found, life, attempt, lapsed=False)
         if replica is None:
             return None
-        replica.transition(started(life, attempt))
+        self._start(replica, life, attempt)
         return Producer(self._engine, replica)
 
     def _resume(self, found: Stored, options: SessionOptions, *, lapsed: bool) -> Producer | None:
@@ -228,7 +269,11 @@ class Claims:
     def _claim_again(
         self, found: Stored, life: Life, attempt: int, *, lapsed: bool
     ) -> Replica | None:
-        """Becomes the next owner of a session that is there, with its log as it is."""
+        """Becomes the next owner of a session that is there, with its log as it is.
+
+        Raises:
+            SessionConflict: somebody else has claimed it since.
+        """
         claim = Claim(
             session_id=found.session_id,
             expected=_expected(found, lapsed=lapsed),
@@ -245,8 +290,10 @@ class Claims:
         if not self._granted(claim):
             return None
         log = self._store.read([Position(found.session_id)])[0]
-        if log is None or log.session.fence != claim.fence:
+        if log is None or log.session.fence < claim.fence:
             return None
+        if log.session.fence > claim.fence:
+            raise _overtaken(found.session_id, log.session.status)
         return self._sessions.own(log, life)
 
     def _lease_of(self, status: SessionStatus) -> float | None:
@@ -254,8 +301,8 @@ class Claims:
             return self._settings.pending_ttl
         return self._settings.lease_ttl if status is SessionStatus.RUNNING else None
 
-    def _confirm(self, producer: Producer) -> None:
-        """Waits for the store to have the beginning: only then nobody else has begun it.
+    def _confirm(self, producer: Producer, until: float) -> None:
+        """Waits for the store to have the beginning: only then nobody else can begin it.
 
         Raises:
             SessionConflict: another process came first, or has ended it.
@@ -263,10 +310,10 @@ class Claims:
         """
         replica = producer.record
         assert isinstance(replica, Replica)
-        waited = self._sessions.wait_stored_sync(replica, self._patience)
+        waited = self._sessions.wait_stored_sync(replica, until - self._clock.monotonic())
         if waited is Waited.TAKEN:
-            raise SessionConflict(replica.id, replica.status, "Another process has begun it.")
-        if not replica.owned:
+            raise _overtaken(replica.id, replica.status)
+        if replica.ended or not replica.owned:
             raise SessionConflict(replica.id, replica.status, "Somebody has ended it meanwhile.")
         if waited is Waited.LATE:
             replica.lose()
@@ -300,6 +347,13 @@ def _claimed(claim: Claim) -> Stored:
 
 def _expected(found: Stored, *, lapsed: bool = False) -> Expected:
     return Expected(found.epoch, found.fence, found.status, lapsed)
+
+
+def _overtaken(session_id: str, status: SessionStatus) -> SessionConflict:
+    """Returns what to raise for a session that somebody else has claimed as well, and later."""
+    unbegun = status in (SessionStatus.PENDING, SessionStatus.WAITING)
+    verb = "is beginning" if unbegun else "has begun"
+    return SessionConflict(session_id, status, f"Another process {verb} it.")
 
 
 def _advice(status: SessionStatus, *, lapsed: bool) -> str:

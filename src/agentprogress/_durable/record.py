@@ -145,16 +145,19 @@ class CommittedRecord(SessionRecord):
 
     def load(self, log: Log) -> None:
         """Takes over a log that was read as a whole, or on from this one's head."""
+        self._turn(lambda: self._load(log))
+        self._loaded()
 
-        def act() -> None:
-            if log.first > self.history.head + 1:
-                self.history.go_on_from(log.first - 1, log.base)
-                if log.base is not None:
-                    self._recall(from_json(log.base))
-            self._absorb(log.first, log.entries)
-            self._know(log.session)
+    def _load(self, log: Log) -> None:
+        if log.first > self.history.head + 1:
+            self.history.go_on_from(log.first - 1, log.base)
+            if log.base is not None:
+                self._recall(from_json(log.base))
+        self._absorb(log.first, log.entries)
+        self._know(log.session)
 
-        self._turn(act)
+    def _loaded(self) -> None:
+        """Does what comes after a log was taken over; without the lock."""
         self._settled()
         self._let_go()
         self.announce()

@@ -20,7 +20,7 @@ from .._inputs import Outcome, Question
 from .._life import Hub, Life
 from .._record import SessionRecord
 from .._wakeup import LoopRef
-from ..abc import Append, Appended, Claim, Expected, Refusal, Refused, Stored, Trim
+from ..abc import Append, Appended, Claim, Expected, Log, Refusal, Refused, Stored, Trim
 from .outgoing import Outgoing
 from .record import CommittedRecord
 from .sending import Flight, Move, Once, entry_of
@@ -136,12 +136,36 @@ class Replica(CommittedRecord):
         self.hurry()
         return True
 
+    def own(self, log: Log, life: Life) -> bool:
+        """Becomes the owner by whose claim this log was read; False: that is over by now.
+
+        Others may have claimed the session since, or ended it, and news of them come to any thread.
+        """
+
+        def act() -> bool:
+            self._load(log)
+            session = log.session
+            if self.stored.fence > session.fence or self.status is not session.status:
+                return False
+            life.answer = self.life.answer
+            self.life = life
+            self.attempt = session.attempt
+            self.owned = True
+            self.fenced = False
+            return True
+
+        owned = self._turn(act)
+        self._loaded()
+        return owned is True
+
     def take_over(self) -> None:
         """Goes on with what another owner has left, or with what waited; it was claimed before."""
         wire = {"type": "session.resumed"}
         body = self._encode(wire)
 
         def act() -> None:
+            if self.closed or not self.owned:
+                return
             self._withdraw()
             self.fence += 1
             for request in self.history.fold().state()["requests"]:
@@ -241,24 +265,30 @@ class Replica(CommittedRecord):
 
     def lose(self, *, fenced: bool = False) -> None:
         """Lets go of everything that a producer here has still to store: it is none any more."""
+        lost = self._turn(lambda: self._lose(fenced=fenced))
+        if lost is not None:
+            lost()
+
+    def _lose(self, *, fenced: bool) -> Callable[[], None]:
+        """Does so in a turn, and returns what is to be done after it."""
         lost = self.owned and fenced
+        self.collect()
+        dropped, barriers = self.upload.sending.give_up()
+        self.dropped += dropped
+        self.given_up += dropped
+        self.fence += self.owned
+        self.fenced = self.fenced or lost
+        self.owned = False
+        self._intended = None
+        self.closed = self.ended  # an end that was only intended is none
 
-        def act() -> Sequence[Callable[[], object]]:
-            self.collect()
-            dropped, barriers = self.upload.sending.give_up()
-            self.dropped += dropped
-            self.given_up += dropped
-            self.fence += self.owned
-            self.fenced = self.fenced or lost
-            self.owned = False
-            self._intended = None
-            self.closed = self.ended  # an end that was only intended is none
-            return barriers
+        def tell() -> None:
+            self._call_all(barriers)
+            self._outgoing.used(self)
+            if lost:
+                _logger.warning("session %s: another process has taken it over", self.id)
 
-        self._call_all(self._turn(act) or ())
-        self._outgoing.used(self)
-        if lost:
-            _logger.warning("session %s: another process has taken it over", self.id)
+        return tell
 
     def supersede(self, successor: SessionRecord) -> None:
         self.lose(fenced=True)
@@ -266,8 +296,8 @@ class Replica(CommittedRecord):
 
     def _know(self, stored: Stored) -> None:
         if self.owned and stored.fence > self.stored.fence:
-            # No append was refused yet, but the next one would be.
-            self._later_do(lambda: self.lose(fenced=True))
+            # At once: what was sent from now on would bear the fence of the new owner.
+            self._later_do(self._lose(fenced=not self.ended))
         super()._know(stored)
         if not self.owned:
             self.upload.stored_log.oldest = stored.oldest

@@ -201,18 +201,14 @@ class DurableSessions(Backing):
         """Makes a replica; it is not held yet."""
         return Replica(stored, self.engine, life, self, owned=owned)
 
-    def own(self, log: Log, life: Life) -> Replica:
-        """Takes over, as the owner by now, what was read of a session."""
+    def own(self, log: Log, life: Life) -> Replica | None:
+        """Takes over, as its owner, what was read of a session; None: see `Replica.own`."""
         session_id, epoch = log.session.session_id, log.session.epoch
         replica = self.replicas.get(session_id)
         if replica is None or replica.epoch != epoch or not replica.agrees_with(log):
             replica = self.new(log.session, life, owned=False)
-        replica.load(log)
-        life.answer = replica.life.answer
-        replica.life = life
-        replica.attempt = log.session.attempt
-        replica.owned = True
-        replica.fenced = False
+        if not replica.own(log, life):
+            return None
         self.hold(replica)
         return replica
 
@@ -327,6 +323,7 @@ class DurableSessions(Backing):
 
     def forked(self) -> None:
         """Begins anew in a process that was forked off; its parent goes on with what it has."""
+        self._claims.forked()
         self.committer.forked()
         self.listening.forked()
         self.replicas.forked()
