@@ -14,7 +14,7 @@ from agentprogress._engine import OnShutdown
 from agentprogress._wakeup import LoopRef
 from agentprogress.errors import Draining
 
-from .kit import Site
+from .kit import Site, Waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -218,6 +218,26 @@ async def test_draining_without_the_store_takes_no_longer_than_leaving_a_block(
 
 
 # Without an event loop
+
+
+def test_leaving_a_registry_gives_a_store_that_hangs_no_more_time_than_leaving_a_block(
+    site: Sites,
+) -> None:
+    job = site(close_flush_timeout=5, flush_timeout=1)
+    begun: list[float] = []
+
+    def program() -> None:
+        with job.process() as registry, registry.open(session_id="job") as session:
+            session.flush_sync(1)
+            job.store.hangs = 6
+            begun.append(job.clock.monotonic())
+
+    with Waiting(job.clock, program) as leaving:
+        job.clock.advance_sync(20)
+    assert leaving.error is None
+    assert leaving.ended == begun[0] + 5
+    job.store.hangs = 0
+    job.clock.advance_sync(10)
 
 
 @pytest.mark.parametrize(("on_shutdown", "status"), [("fail", "failed"), ("detach", "running")])

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from math import inf
 
 from ..abc import Clock, Store
 from ..errors import InvalidSettings, SessionUnavailable, StoreUnavailable
@@ -35,6 +36,7 @@ class Reachability:
         since: monotonic time since when all has been well without a break.
         retry_at: monotonic time before which it is not to be asked again.
         write_at: monotonic time before which nothing is to be written again.
+        took_at: monotonic time at which something was written last.
     """
 
     def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
@@ -49,6 +51,7 @@ class Reachability:
         self.away = False
         self.since = clock.monotonic()
         self.retry_at = self.write_at = 0.0
+        self.took_at = -inf
 
     def connect(self) -> None:
         """Makes sure that the store is fit for use, the first time and after each outage.
@@ -115,6 +118,8 @@ class Reachability:
 
     def worked(self, *, writing: bool = False) -> None:
         """Somebody has reached it, or written to it."""
+        if writing:
+            self.took_at = self._clock.monotonic()
         if self.down is None:
             return
         self.away = False

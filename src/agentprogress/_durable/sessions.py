@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._backing import Backing, Waited
@@ -70,6 +71,7 @@ class DurableSessions(Backing):
         self.replicas = Replicas(self.settings, self.clock, self.listening, engine.local)
         self._reading = Reading(self, store)
         self._off_loop = OffLoop(self.clock)
+        self._in_vain_at = -inf  # when somebody's time for storing an end was over
         self._ends = Callbacks("agentprogress ends", self.clock)
         self.answers = Callbacks("agentprogress answers", self.clock)
         concern(self)
@@ -278,6 +280,7 @@ class DurableSessions(Backing):
             await self.clock.wait(wakeup.event, self.clock.monotonic() + timeout)
         finally:
             replica.forget_barrier(wakeup.set)
+        self._note(timeout, done=wakeup.is_set)
         return _waited(replica, before, done=wakeup.is_set)
 
     def wait_stored_sync(self, record: SessionRecord, timeout: float) -> Waited:
@@ -291,7 +294,17 @@ class DurableSessions(Backing):
             self.clock.wait_in_thread(done, self.clock.monotonic() + timeout)
         finally:
             replica.forget_barrier(done.set)
+        self._note(timeout, done=done.is_set())
         return _waited(replica, before, done=done.is_set())
+
+    def _note(self, timeout: float, *, done: bool) -> None:
+        if not done and timeout >= self.settings.close_flush_timeout:
+            self._in_vain_at = self.clock.monotonic()
+
+    def _until(self, timeout: float) -> float:
+        """Returns until when to wait at an end: no more where a store has had its time already."""
+        in_vain = self._in_vain_at > self.reachability.took_at
+        return self.clock.monotonic() + (0.0 if in_vain else timeout)
 
     # Shutting down
 
@@ -303,7 +316,7 @@ class DurableSessions(Backing):
         if not detach:
             for replica in owned:
                 replica.transition(SHUTDOWN, only=SessionStatus.RUNNING)
-        until = self.clock.monotonic() + self.settings.flush_timeout
+        until = self._until(self.settings.flush_timeout)
         for replica in owned:
             self.wait_stored_sync(replica, max(0.0, until - self.clock.monotonic()))
         if detach:
@@ -338,9 +351,10 @@ class DurableSessions(Backing):
 
     def stop(self, timeout: float) -> None:
         deadline = self.clock.monotonic() + timeout
+        until = self._until(timeout)
 
         def left() -> float:
-            return max(0.0, deadline - self.clock.monotonic())
+            return max(0.0, until - self.clock.monotonic())
 
         for replica in self.replicas.all():
             self.wait_stored_sync(replica, left())
