@@ -79,7 +79,7 @@ class SessionBlock:
         self._outer = None
         if exc is not None and other_than_suspension(exc, self._producer.record.id) is None:
             return True
-        finish(self._producer, exc, self._options, draining=self._engine.draining)
+        finish(self._producer, exc, self._options, self._engine)
         return None
 
     async def __aenter__(self) -> ProgressSession:
@@ -266,7 +266,7 @@ class Job:
             leave_scope(outer)
 
     def _finish(self, exc: BaseException | None) -> None:
-        finish(self._producer, exc, self._options, draining=self._engine.draining)
+        finish(self._producer, exc, self._options, self._engine)
 
     async def _call(self) -> Any:
         """Calls a coroutine function as it is, a plain one in a worker thread."""
@@ -282,18 +282,18 @@ class Job:
 
 
 def finish(
-    producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
+    producer: Producer, exc: BaseException | None, options: SessionOptions, engine: Engine
 ) -> None:
     """Gives a session its end, even when the application's own values make telling it fail."""
     try:
-        _judge(producer, exc, options, draining=draining)
+        _judge(producer, exc, options, engine)
     except Exception as failure:  # noqa: BLE001 - a session must end, whatever its values do
         log_failure(failure, "session %s: its end cannot be told", producer.record.id)
         producer.close({"type": "session.failed", "error": UNTELLABLE})
 
 
 def _judge(
-    producer: Producer, exc: BaseException | None, options: SessionOptions, *, draining: bool
+    producer: Producer, exc: BaseException | None, options: SessionOptions, engine: Engine
 ) -> None:
     """Gives a session the verdict on how its code was left."""
     record = producer.record
@@ -301,11 +301,11 @@ def _judge(
     if exc is None:
         producer.close(*_completed(producer))
     elif _is_cancellation(exc, record.id) or (retries and record.cancel_requested):
-        if draining:
-            producer.close(SHUTDOWN)
-        else:
+        if not engine.draining:
             reason = record.life.cancel_reason
             producer.close({"type": "session.cancelled", "reason": reason})
+        elif not engine.shutdown.detaches:  # else its lease is about to be given up
+            producer.close(SHUTDOWN)
     elif retries:
         error = producer.describe_error(exc)
         attempt = record.attempt

@@ -35,6 +35,11 @@ class Shutdown:
         self._entered = 0
         self._entering = threading.Lock()
 
+    @property
+    def detaches(self) -> bool:
+        """Whether what runs here is left to others."""
+        return self._engine.on_shutdown == "detach" and self._engine.backing.durable
+
     def drain_soon(self, then: Callable[[], object]) -> bool:
         """Drains in the loop, then calls back there.
 
@@ -63,7 +68,7 @@ class Shutdown:
         """Ends what runs here, or leaves it to others."""
         engine = self._engine
         engine.draining = True
-        engine.backing.part(detach=engine.on_shutdown == "detach")
+        engine.backing.part(detach=self.detaches)
         engine.cancel_jobs()
 
     # The registry as a block, which may be entered by several
@@ -107,7 +112,7 @@ class Shutdown:
         """
         engine = self._engine
         if engine.draining:
-            others = engine.on_shutdown == "detach"
+            others = self.detaches
             wire = SHUTDOWN
         else:  # who began it was cancelled meanwhile
             others = options.get("existing") == "resume"

@@ -14,7 +14,7 @@ from agentprogress._engine import OnShutdown
 from agentprogress._wakeup import LoopRef
 from agentprogress.errors import Draining
 
-from .kit import Site, Waiting
+from .kit import Site, Waiting, replica_of
 
 pytestmark = pytest.mark.anyio
 
@@ -278,3 +278,39 @@ async def test_it_may_be_entered_again(site: Sites) -> None:
             session.complete("done")
         assert job.there.result("second") == "done"
     assert job.there.get("first").status == "failed"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_is_cancelled_before_its_lease_is_given_up_is_left_with_the_rest(
+    site: Sites,
+) -> None:
+    job = site(lease_ttl=30)
+    leaving = job.process(on_shutdown="detach")
+    loop, left = asyncio.get_running_loop(), threading.Event()
+
+    async def work() -> None:
+        async with leaving.open(session_id="job"):
+            await anyio.sleep_forever()
+
+    async def cancel() -> None:
+        task.cancel()
+        await anyio.wait_all_tasks_blocked()
+        left.set()
+
+    def meanwhile() -> None:
+        asyncio.run_coroutine_threadsafe(cancel(), loop)
+        assert left.wait(10)
+        stored = threading.Event()
+        if replica_of(leaving).barrier(stored.set):
+            assert stored.wait(10)
+
+    task = loop.create_task(work())
+    await job.clock.settle()
+    job.store.meanwhile("renew", meanwhile)
+    await leaving.drain()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await job.clock.advance(1)
+    stored = job.store.there("job")
+    assert stored.status == "running"
+    assert (stored.lease_left or 0) <= 0
