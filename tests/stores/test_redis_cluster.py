@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from agentprogress import SessionRegistry
 from agentprogress.abc import Append, Appended, Listener, Position, Refusal, Refused, Trim
 from agentprogress.errors import InvalidSettings, SessionUnavailable, StoreUnavailable
 from agentprogress.stores.redis import RedisStore
@@ -17,6 +18,8 @@ from agentprogress.testing._store_case import (
     events,
     session_lease,
 )
+from tests.durable.kit import kill
+from tests.kit import entered
 
 from .cluster import Cluster
 from .engines import Engine, ask, until
@@ -212,6 +215,26 @@ def test_what_is_asked_of_a_node_that_is_gone_concerns_only_its_sessions(
         store.find(there[0])
     assert not isinstance(error.value, SessionUnavailable)
     store.close()
+
+
+def test_who_produces_or_follows_elsewhere_does_not_notice_that_a_node_is_gone(
+    cluster: Cluster,
+) -> None:
+    _, (lost, *_), (well, *_) = _by_node(cluster, _NAMES)
+    registry, gateway = (SessionRegistry(store=f"{cluster.url}?cluster=true") for _ in range(2))
+    waits = entered(registry.open(session_id=lost))
+    goes_on = entered(registry.open(session_id=well))
+    cluster.nodes[1].kill()
+    waits.log("waits")
+    goes_on.log("goes on")
+    goes_on.flush_sync(_PATIENCE)
+    with pytest.raises(SessionUnavailable, match=lost):
+        gateway.get(lost)
+    assert gateway.get(well).status == "running"
+    for each in (registry, gateway):
+        assert each.stats().store_available
+        kill(each)
+    assert registry.stats().waiting == 1
 
 
 def _claimed_by_node(cluster: Cluster, store: RedisStore) -> list[list[str]]:
