@@ -238,6 +238,21 @@ def test_a_call_that_fails_in_the_middle_changes_nothing(store: SQLiteStore) -> 
     assert store.append([append(event(1))]) == [Appended(1, 1)]
 
 
+def test_what_somebody_deleted_by_hand_leaves_nothing_to_the_next_session(
+    path: Path, store: SQLiteStore
+) -> None:
+    assert store.claim(claim("deleted"))
+    store.append([append(event(1), session_id="deleted", once="o")])
+    connection = raw(path)
+    connection.execute("DELETE FROM sessions")
+    connection.close()
+    assert store.claim(claim("next"))
+    assert store.append([append(event(2), session_id="next", once="o")]) == [Appended(1, 1)]
+    [log] = store.read([Position("next")])
+    assert log is not None
+    assert log.entries == [event(2)]
+
+
 def test_a_damaged_file_is_named(path: Path, store: SQLiteStore) -> None:
     assert store.claim(claim())
     store.close()

@@ -58,6 +58,9 @@ def claim(db: sqlite3.Connection, claim: Claim, now: float) -> bool:
     }
     key = db.execute(_CLAIMED, values).lastrowid
     assert key is not None
+    if row is None:
+        # Whoever deleted a session's row by hand has left the rest for the next one of its key.
+        forget(db, key)
     keep(db, key, "details", claim.details)
     if anew and claim.base_seq:
         keep(db, key, "base", claim.base)
