@@ -14,10 +14,12 @@ import anyio.to_thread
 import pytest
 
 from agentprogress import ProgressSession
+from agentprogress._durable.one_by_one import OneByOne
 from agentprogress._inputs import SessionSuspended
 from agentprogress._life import Life
 from agentprogress.abc import Claim, Expected, Position, Refusal
 from agentprogress.errors import InvalidSessionId, SessionConflict, StoreUnavailable
+from agentprogress.testing import ManualClock
 from tests.kit import entered
 
 from .kit import Site, Waiting, durable, replica_of
@@ -175,6 +177,16 @@ def test_who_leaves_a_session_here_is_waited_for(site: Sites) -> None:
         "input.resolved",
         "session.resumed",
     ]
+
+
+def test_a_process_that_was_forked_off_waits_for_nobody_of_its_parent() -> None:
+    one_by_one = OneByOne(ManualClock())
+    with one_by_one.turn("job", 0.0):
+        with pytest.raises(StoreUnavailable), one_by_one.turn("job", 0.0):
+            raise AssertionError
+        one_by_one.forked()
+        with one_by_one.turn("job", 0.0):
+            pass
 
 
 # In several processes
