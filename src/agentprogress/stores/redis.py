@@ -275,9 +275,20 @@ class _Cluster(_Server):
             }
             known = self._known = _library.RedisCluster.from_url(self._url, **options)
         elif self._stale:
-            known.nodes_manager.initialize()
+            self._look_around(known.nodes_manager)
         self._stale = False
         return known
+
+    def _look_around(self, manager: Any) -> None:
+        """Asks any node who has what, but no silent one: it would be waited for."""
+        everybody = manager.startup_nodes
+        awake = {name: each for name, each in everybody.items() if not self._silences.on(name)}
+        manager.startup_nodes = awake or everybody
+        try:
+            manager.initialize()
+        except BaseException:
+            manager.startup_nodes = everybody
+            raise
 
     def _clients(self) -> list[_Client]:
         try:

@@ -86,12 +86,15 @@ class Silences:
         # By node: until when it is not asked, and why.
         self._silent: dict[str, tuple[float, Exception]] = {}
 
+    def on(self, node: str) -> bool:
+        """Whether a node, by its ``host:port``, has to rest."""
+        return node in self._silent and self._monotonic() < self._silent[node][0]
+
     def ask(self, node: str, question: Callable[[], T]) -> T:
         """Asks a node; where it has to rest, raises what it last raised."""
+        if self.on(node):
+            raise self._silent[node][1].with_traceback(None)
         begun = self._monotonic()
-        until, why = self._silent.get(node, (begun, None))
-        if why is not None and begun < until:
-            raise why.with_traceback(None)
         try:
             answer = question()
         except Exception as error:
