@@ -277,7 +277,7 @@ class Replica(CommittedRecord):
         self.dropped += dropped
         self.given_up += dropped
         self.fence += self.owned
-        self.fenced = self.fenced or lost
+        self.fenced = self.fenced or fenced
         self.owned = False
         self._intended = None
         self.closed = self.ended  # an end that was only intended is none
