@@ -424,6 +424,25 @@ async def test_an_async_block_waits_for_the_store_while_its_loop_goes_on(site: S
     assert job.there.result("job") == "done"
 
 
+def test_a_store_that_hangs_keeps_no_event_loop_from_its_work_for_long(site: Sites) -> None:
+    job = site(flush_timeout=1)
+    took: list[float] = []
+    job.store.hangs = 5
+
+    async def main() -> None:
+        job.session(session_id=None)
+        took.append(job.clock.monotonic())
+
+    with Waiting(job.clock, lambda: anyio.run(main)) as waiting:
+        job.clock.advance_sync(10)
+        job.store.hangs = 0
+        job.clock.advance_sync(10)
+    assert waiting.error is None
+    assert took == [1]
+    [stored] = job.there.list()
+    assert stored.status == "running"
+
+
 def test_a_chosen_id_begins_when_the_store_is_back_in_time(site: Sites) -> None:
     job = site(store_wait=30)
     job.store.available = False

@@ -25,6 +25,7 @@ from ..abc import Claim, Expected, Position, Store, Stored
 from ..errors import SessionConflict, SessionGone, StoreUnavailable, TooManySessions
 from .control import MOST_TRIES
 from .details import decode_details, encode_details
+from .off_loop import within
 from .one_by_one import OneByOne
 from .replica import Replica
 
@@ -131,7 +132,12 @@ class Claims:
         reachability = self._sessions.reachability
         try:
             reachability.check()
-            return reachability.down is None and self._granted(claim)
+            if reachability.down is not None:
+                return False
+            if LoopRef.current() is None:
+                return self._granted(claim)
+            until = self._clock.monotonic() + self._patience
+            return within(self._clock, until, lambda: self._granted(claim))
         except StoreUnavailable:
             return False
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from .._wakeup import LoopRef
 from ..abc import Clock
 from ..errors import StoreUnavailable
 
-__all__ = ["OffLoop"]
+__all__ = ["OffLoop", "within"]
 
 T = TypeVar("T")
 
@@ -24,6 +25,39 @@ _logger = logging.getLogger("agentprogress")
 
 # Threads of a process for all who wait: each holds a connection of the store's.
 _MOST = 2
+
+
+def within(clock: Clock, until: float, ask: Callable[[], T]) -> T:
+    """Asks in a thread, and waits in this one, where an event loop waits as well, only so long.
+
+    Args:
+        clock: all time comes from it.
+        until: monotonic time.
+        ask: may wait for longer; the thread goes on with it then.
+
+    Raises:
+        StoreUnavailable: there is no answer in time, or that is the answer.
+    """
+    asked: Future[T] = Future()
+    done = threading.Event()
+
+    def work() -> None:
+        with clock.at_work():
+            begun.set()
+            try:
+                asked.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                asked.set_exception(error)
+            finally:
+                done.set()
+
+    begun = threading.Event()
+    threading.Thread(target=work, name="agentprogress asking", daemon=True).start()
+    begun.wait()
+    clock.wait_in_thread(done, until)
+    if not done.is_set():
+        raise StoreUnavailable("The store does not answer in the time that an event loop has.")
+    return asked.result()
 
 
 class _Line:
