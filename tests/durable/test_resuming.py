@@ -221,6 +221,7 @@ def test_what_was_asked_to_stop_is_still_asked_after_a_takeover(site: Sites) -> 
     job = site(lease_ttl=30)
     job.session()
     job.there.cancel("job", "enough")
+    kill(job.here)
     job.clock.jump(31)
     taken = job.session(job.there, existing="resume")
     assert taken.cancel_requested
