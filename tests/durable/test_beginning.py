@@ -18,7 +18,7 @@ from agentprogress.errors import (
     TooManySessions,
 )
 
-from .kit import Site, messages, replica_of
+from .kit import Site, Waiting, kill, messages, replica_of
 
 async_test = pytest.mark.anyio
 
@@ -404,3 +404,62 @@ async def test_two_producers_of_one_session_keep_their_own_order(site: Sites) ->
         ]
         assert len(told) == 40
         assert follower.seqs == list(range(1, 42))
+
+
+# An answer that is lost on its way
+
+
+def waited_for(job: Site, act: Callable[[], Any]) -> Any:
+    """Returns what comes of something that meets a cut and tries again."""
+    with Waiting(job.clock, act) as waiting:
+        job.clock.advance_sync(20)
+    if waiting.error is not None:
+        raise waiting.error
+    return waiting.answer
+
+
+def run(registry: SessionRegistry, **options: Any) -> tuple[int, str | None]:
+    """Runs a session; returns its attempt and its control token."""
+    with registry.open(session_id="job", **options) as session:
+        return session.attempt, session.handle()["control_token"]
+
+
+def test_a_reservation_that_got_no_answer_has_its_token(site: Sites) -> None:
+    job = site()
+    job.store.cut_claims = 1
+    handle = waited_for(job, lambda: job.here.reserve_sync(session_id="job"))
+    assert handle["control_token"]
+
+
+def test_a_run_whose_claim_got_no_answer_has_its_token(site: Sites) -> None:
+    job = site()
+    for attempt in (1, 2):
+        job.store.cut_claims = 1
+        told = waited_for(job, lambda: run(job.here, existing="restart"))
+        assert told[0] == attempt
+        assert told[1]
+    assert job.there.get("job").status == "completed"
+
+
+def test_who_resumes_and_gets_no_answer_has_resumed(site: Sites) -> None:
+    job = site()
+    job.session()
+    kill(job.here)
+    job.clock.advance_sync(40)
+    job.store.cut_claims = 1
+    assert waited_for(job, lambda: run(job.there, existing="resume")) == (1, None)
+    assert job.there.get("job").status == "completed"
+
+
+def test_a_claim_that_got_no_answer_is_not_taken_for_that_of_somebody_else(site: Sites) -> None:
+    job = site()
+    job.here.reserve_sync(session_id="job")
+
+    def come_first() -> None:
+        job.session(job.there)
+        job.store.cut_claims = 1
+
+    job.store.meanwhile("claim", come_first)
+    with pytest.raises(SessionConflict, match="already has a producer"):
+        waited_for(job, job.session)
+    assert replica_of(job.there).owned

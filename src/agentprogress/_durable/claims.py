@@ -17,7 +17,7 @@ from .._backing import Waited
 from .._core.cursor import check_session_id
 from .._core.states import SessionStatus
 from .._describing import SessionOptions, describe, ids_by_step, new_life, started
-from .._ids import new_epoch, new_session_id
+from .._ids import new_epoch, new_session_id, short_id
 from .._life import Life
 from .._producer import Producer
 from .._wakeup import LoopRef
@@ -156,7 +156,7 @@ class Claims:
             fence=fence if after is None else after.fence + fence,
             owner=life.owner,
             created=self._clock.wall(),
-            details=encode_details(life, self._engine.encoder.describe),
+            details=encode_details(life, self._engine.encoder.describe, short_id()),
             ttl=self._settings.live_ttl,
             # Until it has begun; the event with which it begins brings the owner's own lease.
             lease=self._settings.pending_ttl,
@@ -167,13 +167,13 @@ class Claims:
     def _decide(
         self,
         session_id: str,
-        act: Callable[[str, Stored | None], Producer | None],
+        act: Callable[[str, Stored | None, float], Producer | None],
         until: float,
     ) -> Producer:
         """Finds, decides and claims until nobody else came first."""
         for _ in range(MOST_TRIES):
             found = self._patiently(lambda: self._store.find(session_id), until)
-            producer = self._patiently(partial(act, session_id, found), until)
+            producer = act(session_id, found, until)
             if producer is not None:
                 return producer
         raise SessionConflict(session_id, SessionStatus.PENDING, "Others keep beginning it.")
@@ -191,6 +191,23 @@ class Claims:
                     ) from error
                 self._sessions.reachability.rest(until)
 
+    def _surely_granted(self, claim: Claim, until: float) -> bool:
+        """Claims; a claim whose answer got lost is made again as it was, and recognised."""
+        tried = False
+
+        def act() -> bool:
+            nonlocal tried
+            again, tried = tried, True
+            if self._granted(claim):
+                return True
+            if not again:
+                return False
+            found = self._store.find(claim.session_id)
+            ours = (claim.epoch, claim.fence, claim.details)
+            return found is not None and (found.epoch, found.fence, found.details) == ours
+
+        return self._patiently(act, until)
+
     @property
     def _patience(self) -> float:
         """Seconds to wait for the store: an event loop is not to be kept from its work for long."""
@@ -198,48 +215,49 @@ class Claims:
         return self._settings.flush_timeout if on_loop else self._settings.store_wait
 
     def _begin_found(
-        self, options: SessionOptions, session_id: str, found: Stored | None
+        self, options: SessionOptions, session_id: str, found: Stored | None, until: float
     ) -> Producer | None:
         if self._runs_here(session_id, found):
             status = SessionStatus.RUNNING
             raise SessionConflict(session_id, status, _advice(status, lapsed=False))
         if found is None:
             check_session_id(session_id, chosen=True)
-            return self._make(session_id, options, None)
+            return self._make(session_id, options, None, until)
         existing, status = options.get("existing"), found.status
         if status is SessionStatus.PENDING:
-            return self._take_over(found, options)
+            return self._take_over(found, options, until)
         lapsed = found.lease_left is not None and found.lease_left <= 0
         if existing == "resume" and (status is SessionStatus.WAITING or lapsed):
-            return self._resume(found, options, lapsed=lapsed)
+            return self._resume(found, options, until, lapsed=lapsed)
         if existing == "restart" and status.ended:
-            return self._make(session_id, options, found)
+            return self._make(session_id, options, found, until)
         raise SessionConflict(session_id, status, _advice(status, lapsed=lapsed))
 
     def _reserve_found(
-        self, options: SessionOptions, session_id: str, found: Stored | None
+        self, options: SessionOptions, session_id: str, found: Stored | None, until: float
     ) -> Producer | None:
         if found is not None and not (options.get("existing") == "restart" and found.status.ended):
             if found.gone:
                 raise SessionGone(session_id, found.status, found.ended_at or "")
-            return Producer(self._engine, self._sessions.record(session_id))
+            record = self._patiently(lambda: self._sessions.record(session_id), until)
+            return Producer(self._engine, record)
         if found is None and options.get("session_id") is not None:
             check_session_id(session_id, chosen=True)
         life, token = new_life(self._engine, options)
         claim = self._new_claim(session_id, life, fence=0, after=found)
-        if not self._granted(claim):
+        if not self._surely_granted(claim, until):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=False)
         self._sessions.hold(replica)
         return Producer(self._engine, replica, token)
 
     def _make(
-        self, session_id: str, options: SessionOptions, after: Stored | None
+        self, session_id: str, options: SessionOptions, after: Stored | None, until: float
     ) -> Producer | None:
         """Makes a session, or the next run of one that has ended."""
         life, token = new_life(self._engine, options)
         claim = self._new_claim(session_id, life, fence=1, after=after)
-        if not self._granted(claim):
+        if not self._surely_granted(claim, until):
             return None
         replica = self._sessions.new(_claimed(claim), life, owned=True)
         self._sessions.hold(replica)
@@ -250,21 +268,23 @@ class Claims:
         """Begins what was claimed; `_confirm` finds out if somebody else has it by now."""
         replica.transition(started(life, attempt), only=SessionStatus.PENDING)
 
-    def _take_over(self, found: Stored, options: SessionOptions) -> Producer | None:
+    def _take_over(self, found: Stored, options: SessionOptions, until: float) -> Producer | None:
         """Begins a reserved session, or the next attempt of one that is to be retried."""
         life = _life_of(found)
         attempt = found.attempt + (life.started_at is not None)
         describe(self._engine, life, options)
-        replica = self._claim_again(found, life, attempt, lapsed=False)
+        replica = self._claim_again(found, life, attempt, until, lapsed=False)
         if replica is None:
             return None
         self._start(replica, life, attempt)
         return Producer(self._engine, replica)
 
-    def _resume(self, found: Stored, options: SessionOptions, *, lapsed: bool) -> Producer | None:
+    def _resume(
+        self, found: Stored, options: SessionOptions, until: float, *, lapsed: bool
+    ) -> Producer | None:
         life = _life_of(found)
         describe(self._engine, life, options)
-        replica = self._claim_again(found, life, found.attempt, lapsed=lapsed)
+        replica = self._claim_again(found, life, found.attempt, until, lapsed=lapsed)
         if replica is None:
             return None
         # Steps that the plan knows keep their places when they run once more.
@@ -273,7 +293,7 @@ class Claims:
         return Producer(self._engine, replica)
 
     def _claim_again(
-        self, found: Stored, life: Life, attempt: int, *, lapsed: bool
+        self, found: Stored, life: Life, attempt: int, until: float, *, lapsed: bool
     ) -> Replica | None:
         """Becomes the next owner of a session that is there, with its log as it is.
 
@@ -289,13 +309,13 @@ class Claims:
             fence=found.fence + 1,
             owner=life.owner,
             created=found.created,
-            details=encode_details(life, self._engine.encoder.describe),
+            details=encode_details(life, self._engine.encoder.describe, short_id()),
             ttl=self._settings.live_ttl,
             lease=self._lease_of(found.status),
         )
-        if not self._granted(claim):
+        if not self._surely_granted(claim, until):
             return None
-        log = self._store.read([Position(found.session_id)])[0]
+        [log] = self._patiently(lambda: self._store.read([Position(found.session_id)]), until)
         if log is None or log.session.fence < claim.fence:
             return None
         if log.session.fence > claim.fence:

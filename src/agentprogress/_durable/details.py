@@ -23,12 +23,19 @@ _NUMBERS = ("history_ttl", "result_ttl")
 _MOST_ITEMS = 100_000
 
 
-def encode_details(life: Life, describe: Callable[[Any], str]) -> bytes:
-    """Returns what is to be stored; what has no JSON form becomes its description."""
+def encode_details(life: Life, describe: Callable[[Any], str], claim: str | None = None) -> bytes:
+    """Returns what is to be stored; what has no JSON form becomes its description.
+
+    Args:
+        life: what is known of the session.
+        describe: what becomes of a value that has no JSON form.
+        claim: tells the claim that they come with from all others.
+    """
     kept: dict[str, Any] = {name: getattr(life, name) for name in (*_TEXTS, *_NUMBERS)}
     for name in _VALUES:
         kept[name] = plain_value(getattr(life, name), _MOST_ITEMS, describe)
     kept["control_hash"] = b64encode(life.control_hash).decode()
+    kept["claim"] = claim
     return encode_json({name: value for name, value in kept.items() if value is not None})
 
 
