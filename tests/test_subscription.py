@@ -218,7 +218,7 @@ async def test_a_slow_reader_is_told_what_it_missed_and_goes_on(backing: Backing
         await backing.until(other, reached(other, 22))
         assert follower.seqs == [1, 2]
         follower.reads.set()
-        await backing.until(follower, lambda: job.has_told(follower), within=0)
+        await backing.until(follower, reached(follower, 22), within=0)
         job.session.log("last")
         await backing.until(follower, reached(follower, 23))
         kinds = follower.types
