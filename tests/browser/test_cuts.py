@@ -15,7 +15,7 @@ from .site import Site, Tab
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 # A browser rests 100 ms after each cut.
-ROUGH = Weather(seed=30, cuts=30, blackholes=0, events=150)
+ROUGH = Weather(seed=30, cuts=60, blackholes=0, events=300)
 
 
 class Job:
@@ -58,7 +58,8 @@ class Job:
             assert "".join(each.get("delta", "") for each in mine) == text
 
 
-async def test_nothing_is_lost_or_repeated_through_cuts(site: Site, transport: str) -> None:
+@pytest.mark.proof
+async def test_nothing_is_lost_or_repeated_through_many_cuts(site: Site, transport: str) -> None:
     job = Job(site, ROUGH.seed)
     async with FaultProxy("127.0.0.1", site.port, plan=ROUGH) as proxy:
         tab = await site.tabs.open(

@@ -124,12 +124,13 @@ TARGETS = (
     ),
 )
 
-# What a store changes, it changes behind the servers: on each of the three ways to run tasks.
+# What a store changes, it changes behind the servers: on trio, and on asyncio where the producer is
+# another process.
 ON_STORES = tuple(
     target
     for store in get_args(StoreKind)
     for target in (
-        *(Target(server, "bare", store) for server in ("uvicorn", "hypercorn-trio", "aiohttp")),
+        Target("hypercorn-trio", "bare", store),
         Target("uvicorn", "bare", store, gateway=True),
     )
 )
