@@ -32,6 +32,8 @@ __all__ = ["Calls", "Index", "IndexEdit"]
 # That a session lives on is told once in this time, in seconds: a process that appends all the time
 # would tell nothing else. The index lives for so much longer than ``lives`` says.
 _SLACK = 1.0
+# It is told of all sessions that are owned here at once, and so often.
+_TELL_EVERY = _SLACK / 2
 # Sessions of which it is remembered when that was told.
 _MAX_TOLD = 10_000
 # Which of its times is asked for; see ``due.lua``.
@@ -63,6 +65,8 @@ class Index:
         self._calls = calls
         self._monotonic = monotonic
         self._told: dict[str, float] = {}
+        self._together_at = -inf
+        self._untold: set[str] = set()
 
     # Lines. What was `seen` makes one depend on that nobody else has written it since. Times are
     # microseconds from now.
@@ -76,17 +80,30 @@ class Index:
         not, because the whole index went with it, is listed again when it is taken over.
         """
         now = self._monotonic()
-        if len(self._told) > _MAX_TOLD:
-            self._told.clear()
-        told = self._told
-        return [("live", each) for each in session_ids if now - told.get(each, -inf) >= _SLACK]
+        return [("live", each) for each in session_ids if now - self._told_at(each) >= _TELL_EVERY]
+
+    def _live_together(self, session_ids: Iterable[str]) -> list[IndexEdit]:
+        """The same of those whose owner is here: of all of them in one call, now and then."""
+        self._untold.update(session_ids)
+        untold = tuple(self._untold)
+        if self._monotonic() - self._together_at < _TELL_EVERY and all(
+            each in self._told for each in untold
+        ):
+            return []
+        return self.live(untold)
+
+    def _told_at(self, session_id: str) -> float:
+        return self._told.get(session_id, -inf)
 
     def after(self, appends: Sequence[Append]) -> list[IndexEdit]:
         """What has changed by appends that were done.
 
         Whether there is time to look is not said: that finds out who looks.
         """
-        live = self.live([each.session_id for each in appends if each.ending is None])
+        going = [each for each in appends if each.ending is None]
+        self._untold.difference_update(each.session_id for each in appends if each.ending)
+        live = self._live_together([each.session_id for each in going if each.fence is not None])
+        live += self.live([each.session_id for each in going if each.fence is None])
         ends = [
             self.ends(each.session_id, each.epoch, each.ending.result_ttl)
             for each in appends
@@ -159,7 +176,13 @@ class Index:
             return
         now = self._monotonic()
         if self._calls.run([self.command(edits)]) == [1]:
-            self._told |= {str(edit[1]): now for edit in edits if edit[0] in ("live", "put")}
+            if len(self._told) > _MAX_TOLD:
+                self._told.clear()
+            told = {str(edit[1]): now for edit in edits if edit[0] in ("live", "put")}
+            self._told |= told
+            if self._untold & told.keys():
+                self._together_at = now
+                self._untold -= told.keys()
 
     def due(self, skip: int, most: int) -> list[Due]:
         """Returns those that somebody is to look at by now, the longest due first."""
