@@ -115,7 +115,7 @@ class SessionRegistry:
             WrongLoop: the registry serves another running loop.
             SessionConflict, InvalidSessionId, TooManySessions, Draining: as `open`.
             StoreUnavailable, InvalidSettings: as `open`; the event loop waits for the store, up to
-                ``flush_timeout``.
+                ``flush_timeout``, and with an id of your own for the store's call under way.
         """
         check_options(options)
         return self._engine.start(function, args, options)
@@ -133,7 +133,7 @@ class SessionRegistry:
             Draining: the registry is shutting down.
             StoreUnavailable: the store did not take the beginning within ``store_wait``; never for
                 a generated id, whose events wait in this process. A plain ``with`` in an event loop
-                waits up to ``flush_timeout``.
+                waits up to ``flush_timeout``, and for the store's call under way.
             InvalidSettings: the store must not be used as it is.
         """
         check_options(options)
