@@ -151,7 +151,7 @@ class Control:
 
         Args:
             session: whose lease has run out.
-            age: seconds since when it must have.
+            age: seconds for which the lease must have been over.
         """
         try:
             replica = self._sessions.record(session.session_id)

@@ -195,7 +195,7 @@ def _is_as_known(replica: Replica, stored: Stored) -> bool:
 
 
 def _has(replica: Replica, told: str) -> bool:
-    """True when a wake-up tells nothing new, or nothing that does not come by itself."""
+    """True where a wake-up brings nothing: its events are here, or come with an append's answer."""
     cursor = Cursor.parse(told)
     if cursor is None or cursor.epoch != replica.epoch:
         return False

@@ -18,7 +18,7 @@ class Outgoing(Protocol):
         ...
 
     def used(self, replica: Replica, /) -> None:
-        """It may have become one that nobody needs, or that somebody does."""
+        """Tells that it may have become idle, or needed again."""
         ...
 
     def resolved(self, replica: Replica, request_id: str) -> None:

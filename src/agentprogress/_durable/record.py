@@ -250,7 +250,7 @@ class CommittedRecord(SessionRecord):
         life.ended_at, life.error = time, error
         callbacks, life.on_cancel = life.on_cancel or (), None
         life.plan = life.unstarted = None
-        if self.owned and not self.closed:  # not its producer has ended it
+        if self.owned and not self.closed:  # ended by somebody else than its producer
             self.cancel_requested, life.cancel_reason = True, reason
             self._later_do(lambda: self._be_ended(callbacks))
         self.ended = self.closed = True

@@ -37,7 +37,7 @@ class Replica(CommittedRecord):
     Attributes:
         upload: what a producer here has still to bring into the log.
         fenced: whether another process took the session from this one.
-        given_up: how many events were to be stored when that, or the session's end, came first.
+        given_up: events that were never stored: the session was taken over, or ended, before that.
         pinned: it is held although nobody follows it: it was suspended here.
         claim: by which the session is made; None once it is there.
         loop: the event loop that its producer was begun in; None where none was running.
